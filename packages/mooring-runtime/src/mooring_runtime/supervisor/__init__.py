@@ -1,0 +1,1 @@
+"""The supervisor owns a running service."""

@@ -1,0 +1,3 @@
+"""Mooring's control plane."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Reconcilers: drive the world to what users asked for."""

@@ -1,0 +1,1 @@
+"""Pure rules, names and state machines."""

@@ -1,0 +1,1 @@
+"""HTTP edges, one folder an API."""

@@ -1,0 +1,103 @@
+"""What the image builder is asked for and what it gives: the seam between control plane and builder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class TreeFile:
+    """One file of a tree kept in the content store.
+
+    Attributes:
+        path: relative, ``/``-separated, without ``.`` or ``..`` parts.
+        digest: ``sha256:<hex>`` of its content, present in the content store.
+        size: bytes.
+        executable: whether to set the executable bits.
+    """
+
+    path: str
+    digest: str
+    size: int
+    executable: bool = False
+
+
+@dataclass(frozen=True)
+class ModelTree:
+    """A registered model's version and its files."""
+
+    name: str
+    version: int
+    files: tuple[TreeFile, ...]
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """All inputs of an image; equal requests give equal digests.
+
+    Attributes:
+        repository: ``<registry name>/<image name>`` in the registry.
+        tag: the image's version.
+        environment: Azure's environment JSON in lower camel case (``python.condaDependencies``,
+            ``environmentVariables``, ``docker``, ...).
+        entry_script: relative to ``source_directory`` if there is one, else to the app root.
+        source_directory: base name of the uploaded source directory, or None.
+        files: the app's files, relative to the app root.
+        models: in the order the user gave.
+    """
+
+    repository: str
+    tag: str
+    environment: Mapping[str, Any]
+    entry_script: str
+    source_directory: str | None
+    files: tuple[TreeFile, ...]
+    models: tuple[ModelTree, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """A finished image in the content store.
+
+    Attributes:
+        digest: of the OCI manifest.
+        size: bytes of all layers, compressed.
+        python_version: ``X.Y`` the wheels are for.
+        lock_digest: blob with the resolved requirements, hashes included.
+        sbom_digest: blob with the CycloneDX JSON.
+        changes: sentences telling what differs from what the user wrote and why.
+    """
+
+    digest: str
+    size: int
+    python_version: str
+    lock_digest: str
+    sbom_digest: str
+    changes: tuple[str, ...]
+
+
+class Reporter(Protocol):
+    """Where a build tells how it goes."""
+
+    def phase(self, name: str, detail: str = "") -> None:
+        """A phase (``Resolve``, ``Build``) begins; the previous one has succeeded."""
+        ...
+
+    def log(self, message: str) -> None:
+        """One line of the build log."""
+        ...
+
+
+class Builder(Protocol):
+    """Builds images; blocking, safe to call from several threads, safe to kill at any instant."""
+
+    def build(self, request: BuildRequest, reporter: Reporter) -> BuiltImage:
+        """Build and store the image.
+
+        Raises:
+            MooringError: with phase ``Resolve`` or ``Build`` when it cannot be built.
+        """
+        ...
