@@ -42,6 +42,10 @@ def tag_conditions(
         key, equals, value = part.partition("=")
         if not key:
             continue
+        if '"' in key or "\\" in key:  # databases disagree on how to quote these in a JSON path
+            raise InvalidRequest(
+                "InvalidFilter", f"Tag or property {key!r} cannot be filtered by.", target=key
+            )
         member = column[key].as_string()
         conditions.append(member == value if equals else member.is_not(None))
     return conditions
