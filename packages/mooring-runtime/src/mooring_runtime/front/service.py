@@ -95,7 +95,7 @@ class Front:
         """Lets the requests that wait or run come to their end."""
         self._app.stopping = True
         deadline = asyncio.get_running_loop().time() + seconds
-        while self._dispatcher.in_flight and asyncio.get_running_loop().time() < deadline:
+        while self._dispatcher.in_flight and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - requests must not pay for an event
             await asyncio.sleep(0.01)
 
     def _sync(self, message: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ class Backoff:
         self.count = 0
 
     def failed(self) -> float:
-        """Counts a failure; the seconds to wait, between half and all of ``base * 2 ** n``, at most the cap."""
+        """Counts a failure; the seconds to wait: from half to all of ``base * 2 ** n``, at most the cap."""
         span = min(self._cap, self._base * 2.0 ** min(self.count, 32))
         self.count += 1
         return span * (0.5 + self._random.random() / 2)

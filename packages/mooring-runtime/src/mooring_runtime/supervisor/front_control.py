@@ -85,12 +85,10 @@ class FrontControl:
             record.killed = True
             return [KillFront()]
         running = record.state in {FrontState.STARTING, FrontState.READY}
-        if self._stop is not None:
-            if not running:
-                return []
+        if self._stop is not None and running:
             record.state = FrontState.STOPPING
             return [StopFront(self._stop)]
-        if self.port is None:
+        if self._stop is not None or self.port is None:
             return []
         if running and record.address != (host, self.port):
             record.state = FrontState.STOPPING

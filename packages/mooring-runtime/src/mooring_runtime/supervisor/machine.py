@@ -1,12 +1,12 @@
 """The supervisor's decisions, without I/O.
 
-Facts come in by methods (`apply`, `worker_ready`, ...); `plan` says what to do about the state reached. Both are
-level-triggered: a fact that comes twice changes nothing, and `plan` may be called at any time. Times are
-seconds on a clock of the caller's.
+Facts come in by methods (`apply`, `worker_ready`, ...); `plan` says what to do about the state reached.
+Both are level-triggered: a fact that comes twice changes nothing, and `plan` may be called at any time. Times
+are seconds on a clock of the caller's.
 
-A revision has slots. The *active* group serves. A *target* group is starting and takes over when all its slots
-are ready; if one of its workers fails, the whole group goes and the failure is kept. Workers that belong to no
-slot any more (drained, superseded, scaled away) are *leaving*.
+A revision has slots. The *active* group serves. A *target* group is starting and takes over when all its
+slots are ready; if one of its workers fails, the whole group goes and the failure is kept. Workers that belong
+to no slot any more (drained, superseded, scaled away) are *leaving*.
 """
 
 from __future__ import annotations
@@ -66,13 +66,14 @@ class Machine:
     def restore(self, active: RevisionSpec | None, spec: Spec) -> None:
         """What the supervisor before this one left: ``active`` served, ``spec`` was asked for.
 
-        The old revision is brought back first, so that it serves even if the new one fails again.
+        What served is brought back with all patience, as workers that crashed; a revision that never served is
+        tried as a new one.
         """
         self.spec = spec
-        if active is None or active.same_processes(spec.revision):
-            self.target = self._group(spec.revision)
+        if active is not None and active.same_processes(spec.revision):
+            self.active = self._group(spec.revision)
             return
-        self.active = self._group(active)
+        self.active = self._group(active) if active is not None else None
         self.target = self._group(spec.revision)
 
     def apply(self, spec: Spec, now: float) -> bool:
@@ -299,11 +300,10 @@ class Machine:
                 if worker.kill_at <= now and not worker.killed:
                     worker.killed = True
                     actions.append(SignalWorker(worker.id, "KILL"))
-            elif worker.state is WorkerState.STARTING:
-                if worker.started_at + worker.revision.init_deadline_seconds <= now:
-                    worker.timed_out = True
-                    worker.kill_at = now + self._policy.abort_grace
-                    actions.append(SignalWorker(worker.id, "ABRT"))
+            elif init_overdue(worker, now):
+                worker.timed_out = True
+                worker.kill_at = now + self._policy.abort_grace
+                actions.append(SignalWorker(worker.id, "ABRT"))
         return actions
 
     def _settle(self, now: float) -> None:
@@ -311,13 +311,18 @@ class Machine:
         if self.active is None:
             return
         for slot in self.active.slots:
-            worker = slot.worker
-            if worker is not None and worker.ready_at is not None:
-                if worker.ready_at + self._policy.stable <= now:
-                    slot.backoff.reset()
+            ready_at = slot.worker.ready_at if slot.worker is not None else None
+            if ready_at is not None and ready_at + self._policy.stable <= now:
+                slot.backoff.reset()
         recovered = self.active.ready and not any(slot.backoff.count for slot in self.active.slots)
         if recovered and self.failure is not None and self.failure.phase == "Run":
             self.failure = None
+
+
+def init_overdue(worker: Worker, now: float) -> bool:
+    """Whether a worker has exceeded its init deadline."""
+    deadline = worker.started_at + worker.revision.init_deadline_seconds
+    return worker.state is WorkerState.STARTING and deadline <= now
 
 
 def crash_loop(how: Exit, count: int) -> Failure:

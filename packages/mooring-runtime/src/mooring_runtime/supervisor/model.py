@@ -21,7 +21,7 @@ class WorkerState(str, Enum):
     STOPPING = "Stopping"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Worker:
     """A worker process.
 
@@ -52,7 +52,7 @@ class Worker:
     killed: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Slot:
     """A place that is to be filled by a worker."""
 

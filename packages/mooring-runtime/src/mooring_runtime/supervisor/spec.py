@@ -127,7 +127,7 @@ def _checked(kind: type, data: Any, where: str) -> dict[str, Any]:
         types, called = _KINDS[known[name]]
         if not isinstance(value, types) or isinstance(value, bool):
             raise invalid(f"{where}{name} must be {called}, not {value!r}.")
-        if name in _POSITIVE and value is not None and value <= 0:
+        if name in _POSITIVE and isinstance(value, (int, float)) and value <= 0:
             raise invalid(f"{where}{name} must be above 0, not {value!r}.")
     return dict(data)
 
