@@ -47,7 +47,7 @@ class Reservation:
 
 
 def _probe(family: int, host: str, port: int) -> None:
-    """Fails if another service of the same user has the port: with SO_REUSEPORT two would share it in silence."""
+    """Fails if another service of the same user has the port: with SO_REUSEPORT both would get it."""
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, port))

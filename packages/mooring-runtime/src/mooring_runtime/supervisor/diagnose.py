@@ -13,6 +13,7 @@ from mooring_runtime.supervisor.spec import RevisionSpec
 
 STACK_MARK = "Fatal Python error: Aborted"
 MEBI = 1 << 20
+NATIVE = {signal.SIGSEGV, signal.SIGILL, signal.SIGBUS, signal.SIGFPE}
 # What the name in an import statement is called where packages come from.
 DISTRIBUTIONS = {
     "sklearn": "scikit-learn",

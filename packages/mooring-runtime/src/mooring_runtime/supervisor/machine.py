@@ -5,8 +5,8 @@ Both are level-triggered: a fact that comes twice changes nothing, and `plan` ma
 are seconds on a clock of the caller's.
 
 A revision has slots. The *active* group serves. A *target* group is starting and takes over when all its
-slots are ready; if one of its workers fails, the whole group goes and the failure is kept. Workers that belong
-to no slot any more (drained, superseded, scaled away) are *leaving*.
+slots are ready; if one of its workers fails, the whole group goes and the failure is kept. Workers that
+belong to no slot any more (drained, superseded, scaled away) are *leaving*.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class Machine:
     def restore(self, active: RevisionSpec | None, spec: Spec) -> None:
         """What the supervisor before this one left: ``active`` served, ``spec`` was asked for.
 
-        What served is brought back with all patience, as workers that crashed; a revision that never served is
-        tried as a new one.
+        What served is brought back with all patience, as workers that crashed; a revision that never served
+        is tried as a new one.
         """
         self.spec = spec
         if active is not None and active.same_processes(spec.revision):

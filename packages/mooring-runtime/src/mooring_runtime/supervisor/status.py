@@ -82,11 +82,12 @@ def front_sync(machine: Machine) -> dict[str, Any] | None:
     spec = machine.spec
     if spec is None:
         return None
-    listed = []
     ready = [slot.worker for slot in machine.active.slots] if machine.active is not None else []
-    for worker in ready:
-        if worker is not None and worker.state is WorkerState.READY and worker.kill_at is None:
-            listed.append(_listed(worker, drain=False))
+    listed = [
+        _listed(worker, drain=False)
+        for worker in ready
+        if worker is not None and worker.state is WorkerState.READY and worker.kill_at is None
+    ]
     listed += [
         _listed(worker, drain=True)
         for worker in machine.leaving
