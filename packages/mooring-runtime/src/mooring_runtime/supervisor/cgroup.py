@@ -8,6 +8,7 @@ anything, and its CPU group once it is ready. Version 2 has one hierarchy, so th
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -177,10 +178,8 @@ class RevisionGroup:
         if self._run is None:
             return
         for pid in pids:
-            try:
+            with suppress(ProcessLookupError):
                 (self._run / "cgroup.procs").write_text(str(pid), encoding="utf-8")
-            except ProcessLookupError:
-                continue
 
     def oom_kills(self) -> int:
         """How many processes the kernel has killed for this limit."""
@@ -220,7 +219,5 @@ def remove_left(hierarchy: Hierarchy, prefix: str) -> None:
     for root in {hierarchy.memory, hierarchy.cpu} - {None}:
         for group in sorted(root.glob(f"{prefix}*")) if root is not None else ():
             for folder in (*sorted(group.glob("*/")), group):
-                try:
+                with suppress(OSError):  # in use after all: it costs nothing to leave it
                     folder.rmdir()
-                except OSError:
-                    continue  # in use after all: it costs nothing to leave it

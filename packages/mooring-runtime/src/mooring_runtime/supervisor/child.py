@@ -83,7 +83,7 @@ class Child:
                 stderr=written,
                 pass_fds=tuple(pass_fds),
                 start_new_session=True,
-                preexec_fn=_prepare(os.getpid(), group),
+                preexec_fn=_prepare(os.getpid(), group),  # noqa: PLW1509 - this process has one thread
             )
         except OSError:
             os.close(self._pipe)
@@ -133,10 +133,7 @@ class Child:
     def kill(self) -> None:
         """Sends SIGKILL to it and to all it has started."""
         for entry in proctable.family(proctable.table(), self.pid):
-            try:
-                os.kill(entry.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+            proctable.kill(entry.pid)
 
     def tail(self) -> str:
         """Its last output."""
@@ -147,8 +144,5 @@ def kill_left(directory: Path) -> int:
     """Kills what a killed supervisor of this directory has left; how many processes."""
     left = proctable.marked(f"{MARK}={directory}")
     for pid in left:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+        proctable.kill(pid)
     return len(left)

@@ -188,7 +188,7 @@ def hint_for(report: Mapping[str, Any], revision: RevisionSpec) -> str:
         return f"The installed version of `{str(module).split('.')[0]}` does not fit the script; pin another."
     if "missing_file" in report:
         directory = revision.env.get("AZUREML_MODEL_DIR")
-        where = f"AZUREML_MODEL_DIR is {directory}" if directory else "no model is deployed with this service"
+        where = f"AZUREML_MODEL_DIR is {directory}" if directory else "this service has no model"
         return f"{report['missing_file']} does not exist; {where}. The evidence `tree` lists what is there."
     if "traceback" not in report:
         return "An entry script defines init() without parameters and run(data)."
@@ -198,12 +198,7 @@ def hint_for(report: Mapping[str, Any], revision: RevisionSpec) -> str:
 
 
 def _crash_hint(returncode: int | None) -> str:
-    if returncode is not None and -returncode in {
-        signal.SIGSEGV,
-        signal.SIGILL,
-        signal.SIGBUS,
-        signal.SIGFPE,
-    }:
+    if returncode is not None and -returncode in NATIVE:
         return (
             "Native code crashed; the log shows the Python stack. Packages built for another processor or that"
             " do not fit together are the usual cause."

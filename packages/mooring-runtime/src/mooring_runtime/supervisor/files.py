@@ -24,14 +24,18 @@ class Locked(Exception):
     """Another process holds the lock."""
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Replaces ``path`` (0600) in one step; a crash leaves the old file or the new one."""
+def write_json(path: Path, data: Any, *, durable: bool = False) -> None:
+    """Replaces ``path`` (0600) in one step; a reader sees the old file or the new one.
+
+    With ``durable`` this holds for a crash of the machine as well.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(data, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     temporary.replace(path)
 
 

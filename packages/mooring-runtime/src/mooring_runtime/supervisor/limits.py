@@ -88,7 +88,7 @@ class Limiter:
 
     def keep(self, revisions: list[RevisionSpec]) -> None:
         """Removes the limits of all other revisions."""
-        kept = []
+        kept: list[Bounds] = []
         for bounds in self._bounds:
             used = any(bounds.revision.same_processes(revision) for revision in revisions)
             (kept if used else self._stale).append(bounds)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,11 +31,10 @@ class Entry:
 def table() -> dict[int, Entry]:
     """All processes that can be seen, by pid."""
     entries = {}
-    for name in os.listdir(PROC):
-        if name.isdigit():
-            entry = _entry(int(name))
-            if entry is not None:
-                entries[entry.pid] = entry
+    for folder in PROC.iterdir():
+        entry = _entry(int(folder.name)) if folder.name.isdigit() else None
+        if entry is not None:
+            entries[entry.pid] = entry
     return entries
 
 
@@ -49,7 +50,7 @@ def _entry(pid: int) -> Entry | None:
 
 def family(entries: dict[int, Entry], leader: int) -> list[Entry]:
     """The processes of a session and all their descendants, ``leader`` among them."""
-    members = {pid for pid, entry in entries.items() if pid == leader or entry.session == leader}
+    members = {pid for pid, entry in entries.items() if leader in {pid, entry.session}}
     grown = True
     while grown:
         more = {pid for pid, entry in entries.items() if entry.parent in members and pid not in members}
@@ -60,15 +61,18 @@ def family(entries: dict[int, Entry], leader: int) -> list[Entry]:
 
 def marked(mark: str) -> list[int]:
     """The processes of ours whose environment contains ``mark`` (``NAME=value``)."""
-    wanted = mark.encode()
-    found = []
-    for name in os.listdir(PROC):
-        if not name.isdigit() or int(name) == os.getpid():
-            continue
-        try:
-            environment = (PROC / name / "environ").read_bytes()
-        except OSError:
-            continue  # another user's, or ended meanwhile
-        if wanted in environment.split(b"\0"):
-            found.append(int(name))
-    return found
+    pids = [int(folder.name) for folder in PROC.iterdir() if folder.name.isdigit()]
+    return [pid for pid in pids if pid != os.getpid() and mark.encode() in _environment(pid)]
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []  # another user's, or ended meanwhile
+
+
+def kill(pid: int) -> None:
+    """Sends SIGKILL; a process that has ended already is as good."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
