@@ -128,10 +128,6 @@ class ProcessTarget:
         """Remove what was unpacked for other images."""
         self._unpacker.prune(keep)
 
-    def services(self) -> set[str]:
-        """The services that have a directory."""
-        return {entry.name for entry in self._root.iterdir() if entry.is_dir()}
-
     def _document(self, spec: ServiceSpec) -> dict[str, Any]:
         image = self._unpacker.materialise(spec.image_digest)
         return {
