@@ -57,7 +57,7 @@ def routes(workspaces: Workspaces) -> APIRouter:
         kind = str(body.get("properties", body).get("computeType", "")) if isinstance(body, dict) else ""
         raise InvalidRequest(
             "ComputeTypeNotSupported",
-            f"Compute {name!r} ({kind or 'unknown type'}) cannot be made: this server runs services on its own machine.",
+            f"Compute {name!r} ({kind or 'unknown type'}) cannot be made: services run on this machine.",
             hint="Deploy with AciWebservice.deploy_configuration(...); it needs no compute target.",
             target=name,
         )
