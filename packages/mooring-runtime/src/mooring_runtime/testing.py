@@ -121,8 +121,10 @@ class Service:
     def apply_spec(self, changes: Mapping[str, Any]) -> State:
         """Applies the last spec with changes."""
         generation = self.spec.get("generation", 0) + 1
-        self.spec = {"service": "mysvc", **self.spec, "generation": generation, **changes}
-        return self.client.apply(self.spec)
+        spec = {"service": "mysvc", **self.spec, "generation": generation, **changes}
+        state = self.client.apply(spec)
+        self.spec = spec
+        return state
 
     def settled(self) -> State:
         """The state once it is Ready or Failed."""

@@ -33,6 +33,7 @@ def test_a_failed_first_revision_is_reported_and_stopped(service: Service) -> No
     state = service.client.wait(lambda seen: not seen["workers"], 10)
     assert state["phase"] == "Failed"
     assert state["active_revision"] is None
+    service.client.wait(lambda seen: seen["front"]["state"] == "Ready", 10)
     assert service.get("/").status == 200
     assert service.get("/readyz").status == 503
     answer = service.post(b"1")

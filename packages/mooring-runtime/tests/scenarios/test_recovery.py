@@ -74,9 +74,7 @@ def test_scoring_timeout_costs_one_worker(service: Service) -> None:
         lambda seen: seen["phase"] == "Ready" and {w["pid"] for w in seen["workers"]} != pids, 10
     )
     assert len(pids & {worker["pid"] for worker in state["workers"]}) == 1
-    assert "scoring timeout" in {worker["last_exit"] or "" for worker in state["workers"]}.pop() or any(
-        "scoring timeout" in (worker["last_exit"] or "") for worker in state["workers"]
-    )
+    assert any("scoring timeout" in (worker["last_exit"] or "") for worker in state["workers"])
     assert "in run" in service.log("worker")
 
 
@@ -113,6 +111,7 @@ def test_the_old_revision_comes_back_too(service: Service) -> None:
     service.kill()
     service.restart()
     service.failed()
+    service.client.wait(lambda seen: seen["front"]["state"] == "Ready", 10)
     until(lambda: service.get("/readyz").status == 200, "the old revision is back")
     assert service.post(b"1").status == 200
     assert service.client.status()["active_revision"] == "r1"
