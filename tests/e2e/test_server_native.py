@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import WS, RunningServer, eventually
+from support import WS, RunningServer, eventually
 
 ECHO = b"""
 import os, json
@@ -150,7 +150,7 @@ def test_what_dies_comes_back(own_server: RunningServer) -> None:
 
     own_server.wait(own_server.deploy("phoenix", ECHO))
     view = fetch(own_server, "phoenix")
-    from conftest import processes_below
+    from support import processes_below
 
     supervisors = [
         p for p, c in processes_below(own_server.home).items() if "mooring_runtime.supervisor" in c

@@ -51,9 +51,7 @@ def test_exit_in_run_costs_one_request(service: Service) -> None:
     assert "my-request" in lost.json()["message"]
     assert lost.headers["x-ms-run-function-failed"] == "True"
     assert {answer.status for answer in answers["ok"]} == {200}
-    service.client.wait(
-        lambda state: sorted(worker["restarts"] for worker in state["workers"]) == [0, 1], 10
-    )
+    service.client.wait(lambda state: sorted(worker["restarts"] for worker in state["workers"]) == [0, 1], 10)
     assert service.ready()["front"]["restarts"] == 0
 
 
