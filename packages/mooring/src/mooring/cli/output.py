@@ -1,19 +1,50 @@
-"""What commands print: JSON for programs, tables for people."""
+"""What commands print: JSON for programs, tables for people.
+
+Results alone go to stdout. What the SDK says while it works ("Registering model ...") is meant for notebooks;
+`results_only` sends it to stderr, so that `mooring ... | jq` always reads JSON.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Union
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TextIO, Union
 
 Cell = Union[str, Callable[[Mapping[str, Any]], Any]]
 Columns = Sequence["tuple[str, Cell]"]
 
 
+# The streams that `results_only` has put aside, the innermost last.
+_results: list[TextIO] = []
+
+
+@contextlib.contextmanager
+def results_only() -> Iterator[None]:
+    """Inside, only the functions of this module write to stdout; `print` goes to stderr."""
+    _results.append(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _results.pop()
+
+
+def stdout() -> TextIO:
+    """Where results go."""
+    return _results[-1] if _results else sys.stdout
+
+
+def write(result: str) -> None:
+    """`result` as it is, shown at once."""
+    stdout().write(result)
+    stdout().flush()
+
+
 def print_json(data: Any) -> None:
     """`data` as indented JSON on stdout."""
-    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
+    write(json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Columns, *, empty: str) -> None:
@@ -25,13 +56,13 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Columns, *, empty: s
         print(empty, file=sys.stderr)  # noqa: T201
         return
     table = [[text(_cell(row, cell)) for _, cell in columns] for row in rows]
-    if sys.stdout.isatty():
+    if stdout().isatty():
         _print_rich(table, [heading for heading, _ in columns])
         return
     headings = [heading for heading, _ in columns]
     widths = [max(len(line[i]) for line in [headings, *table]) for i in range(len(headings))]
     for line in [headings, *table]:
-        sys.stdout.write("  ".join(value.ljust(width) for value, width in zip(line, widths)).rstrip() + "\n")
+        write("  ".join(value.ljust(width) for value, width in zip(line, widths)).rstrip() + "\n")
 
 
 def print_record(record: Mapping[str, Any], fields: Columns) -> None:
@@ -41,8 +72,8 @@ def print_record(record: Mapping[str, Any], fields: Columns) -> None:
     width = max((len(heading) for heading, _ in pairs), default=0)
     for heading, value in pairs:
         first, *rest = value.splitlines()
-        sys.stdout.write(f"{heading.ljust(width)}  {first}\n")
-        sys.stdout.writelines(f"{' ' * width}  {line}\n" for line in rest)
+        write(f"{heading.ljust(width)}  {first}\n")
+        write("".join(f"{' ' * width}  {line}\n" for line in rest))
 
 
 def text(value: Any) -> str:
@@ -81,4 +112,4 @@ def _print_rich(table: Sequence[Sequence[str]], headings: Sequence[str]) -> None
         view.add_column(heading, no_wrap=index == 0, overflow="fold")
     for row in table:
         view.add_row(*row)
-    Console(highlight=False).print(view)
+    Console(highlight=False, file=stdout()).print(view)

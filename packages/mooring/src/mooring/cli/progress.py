@@ -1,40 +1,16 @@
-"""Progress on stderr: a bar or a spinner on a terminal, plain lines elsewhere."""
+"""The phases of a deployment on stderr: a spinner on a terminal, plain lines elsewhere.
+
+Uploads are shown by the SDK itself (`mooring.sdk.files`), for scripts as for this command.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Callable
-
-from mooring.cli.output import bytes_text
+from typing import Any
 
 ENDED = ("Succeeded", "Failed", "Skipped")
-
-
-@contextmanager
-def bytes_bar(label: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Call the yielded function with the number of bytes that were just moved."""
-    if quiet:
-        yield lambda _count: None
-    elif sys.stderr.isatty():
-        with _rich_bar(label, total) as advance:
-            yield advance
-    else:
-        print(f"{label} ({bytes_text(total)})", file=sys.stderr)  # noqa: T201
-        yield lambda _count: None
-
-
-@contextmanager
-def _rich_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(label, total=total)
-        yield lambda count: progress.update(task, advance=count)
 
 
 class Phases:

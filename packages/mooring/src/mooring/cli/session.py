@@ -158,7 +158,10 @@ def command(
             output = _format(asked, people=people)
             settings = {name: arguments.pop(name) for name in [p.name for p in shared] if name in arguments}
             ctx.meta["mooring"] = {"output": output, "debug": settings["debug"]}
-            return function(Session(output, **settings), **arguments)
+            from mooring.cli.output import results_only
+
+            with results_only():
+                return function(Session(output, **settings), **arguments)
 
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*own, *shared]]
