@@ -1,7 +1,7 @@
 """Writes the reference part of docs/guide/command-line.md from the commands themselves.
 
-    python tools/command_line.py            write it
-    python tools/command_line.py --check    exit 1 when the page is stale
+python tools/command_line.py            write it
+python tools/command_line.py --check    exit 1 when the page is stale
 """
 
 from __future__ import annotations

@@ -26,9 +26,9 @@ PAGE = ROOT / "docs" / "compatibility.md"
 SCOPE = ROOT / "tools" / "in_scope.json"
 HEAD = """# Compatibility
 
-Which names of the Azure Machine Learning v1 SDK (azureml-core 1.61, and the 2018 names that went before) work
-with Mooring, and the tests that show it. Mooring is compatible with that SDK's deployment part; it is not made
-by, and not affiliated with, Microsoft.
+Which names of the Azure Machine Learning v1 SDK (azureml-core 1.61, and the 2018 names that went before)
+work with Mooring, and the tests that show it. Mooring is compatible with that SDK's deployment part; it is
+not made by, and not affiliated with, Microsoft.
 
 This page is written by `make compatibility` from the tests' `azureml` marks; do not edit it.
 
@@ -91,7 +91,9 @@ def render(scope: Sequence[Mapping[str, Any]], covered: Covered) -> str:
     parts = [HEAD, f"{works} of {total} names in scope work.\n"]
     for group in scope:
         title = f"{group['import']}.{group['class']}".rstrip(".")
-        parts.append(f"## {title}\n\n| name | status | shown by |\n|---|---|---|\n" + "".join(rows(group, covered)))
+        parts.append(
+            f"## {title}\n\n| name | status | shown by |\n|---|---|---|\n" + "".join(rows(group, covered))
+        )
     return "\n".join(parts)
 
 

@@ -15,7 +15,7 @@ class Remote(Exception):
     evidence = {"traceback": "Traceback:\n  ValueError: no"}  # noqa: RUF012
 
 
-def test_a_block_for_people(capsys):
+def test_a_block_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     failures.report(Remote(), machine=False, debug=False)
     out, err = capsys.readouterr()
     assert not out
@@ -29,7 +29,7 @@ def test_a_block_for_people(capsys):
     ]
 
 
-def test_json_for_programs(capsys):
+def test_json_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     failures.report(Remote(), machine=True, debug=False)
     error = json.loads(capsys.readouterr().err)["error"]
     assert error["code"] == "InitRaised"
@@ -38,7 +38,7 @@ def test_json_for_programs(capsys):
     assert error["evidence"] == {"traceback": "Traceback:\n  ValueError: no"}
 
 
-def test_markup_in_a_message_is_text(capsys):
+def test_markup_in_a_message_is_text(capsys: pytest.CaptureFixture[str]) -> None:
     failures.report(CliError("X", "expected [bold]list[/bold], [/nothing]"), machine=False, debug=False)
     assert "expected [bold]list[/bold], [/nothing]" in capsys.readouterr().err
 
@@ -51,18 +51,17 @@ def test_markup_in_a_message_is_text(capsys):
         (ZeroDivisionError("division by zero"), "InternalError", "ZeroDivisionError: division by zero"),
     ],
 )
-def test_other_exceptions(error, code, says):
+def test_other_exceptions(error: BaseException, code: str, says: str) -> None:
     envelope = failures.as_json(error)["error"]
     assert envelope["code"] == code
     assert says in envelope["message"]
     assert envelope["hint"]
 
 
-def test_the_traceback_only_with_debug(capsys):
-    try:
-        raise KeyError("x")
-    except KeyError as error:
-        failures.report(error, machine=False, debug=False)
-        assert "Traceback" not in capsys.readouterr().err
-        failures.report(error, machine=False, debug=True)
-        assert "Traceback" in capsys.readouterr().err
+def test_the_traceback_only_with_debug(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyError) as caught:
+        {}["x"]
+    failures.report(caught.value, machine=False, debug=False)
+    assert "Traceback" not in capsys.readouterr().err
+    failures.report(caught.value, machine=False, debug=True)
+    assert "Traceback" in capsys.readouterr().err

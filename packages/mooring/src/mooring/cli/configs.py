@@ -77,11 +77,13 @@ def environment(workspace: Workspace, described: dict[str, Any], where: str) -> 
         raise CliError(
             "EnvironmentNameMissing",
             f"{where}: environment: name is missing",
-            hint='Name a registered environment, {"name": "myenv", "version": "1"}, or describe one that has a name.',
+            hint='Name a registered environment, {"name": "myenv", "version": "1"}, or describe one.',
         )
     if set(described) <= {"name", "version"}:
         version = described.get("version")
-        return Environment.get(workspace, described["name"], version=None if version is None else str(version))
+        return Environment.get(
+            workspace, described["name"], version=None if version is None else str(version)
+        )
     return Environment.from_json(described)
 
 

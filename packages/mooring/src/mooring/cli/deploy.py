@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 InferenceFile = Annotated[
     File,
     typer.Option(
-        "--inference-config-file", "--ic", help="JSON or YAML: entry script and environment.", rich_help_panel="Code"
+        "--inference-config-file",
+        "--ic",
+        help="JSON or YAML: entry script and environment.",
+        rich_help_panel="Code",
     ),
 ]
 DeployFile = Annotated[
@@ -29,7 +32,9 @@ SourceDirectory = Annotated[Text, typer.Option("--source-directory", "--sd", hel
 Runtime = Annotated[Text, typer.Option("--runtime", "--rt", help="python; with a conda file.")]
 CondaFile = Annotated[Text, typer.Option("--conda-file", "--cf", help="Conda environment of the service.")]
 EnvName = Annotated[Text, typer.Option("--env-name", "-e", help="A registered environment.")]
-EnvVersion = Annotated[Text, typer.Option("--env-version", "--ev", help="Its version; the latest if left out.")]
+EnvVersion = Annotated[
+    Text, typer.Option("--env-version", "--ev", help="Its version; the latest if left out.")
+]
 
 
 def deploy(
@@ -37,11 +42,14 @@ def deploy(
     name: Annotated[str, typer.Option("--name", "-n", help="Name of the service.")],
     model: Models = None,
     model_metadata_file: Annotated[
-        Texts, typer.Option("--model-metadata-file", "-f", help="What `model register -t` wrote; may be repeated.")
+        Texts,
+        typer.Option("--model-metadata-file", "-f", help="What `model register -t` wrote; may be repeated."),
     ] = None,
     inference_config_file: InferenceFile = None,
     deploy_config_file: DeployFile = None,
-    compute_target: Annotated[Text, typer.Option("--compute-target", "--ct", help="A compute of the workspace.")] = None,
+    compute_target: Annotated[
+        Text, typer.Option("--compute-target", "--ct", help="A compute of the workspace.")
+    ] = None,
     entry_script: EntryScript = None,
     source_directory: SourceDirectory = None,
     runtime: Runtime = None,
@@ -51,7 +59,8 @@ def deploy(
     cpu_cores: Annotated[Real, typer.Option("--cpu-cores", "--cc", help="Cores.")] = None,
     memory_gb: Annotated[Real, typer.Option("--memory-gb", "--gb", help="Memory in GB.")] = None,
     auth_enabled: Annotated[
-        Flag, typer.Option("--auth-enabled/--no-auth-enabled", help="Ask callers for a key.", show_default=False)
+        Flag,
+        typer.Option("--auth-enabled/--no-auth-enabled", help="Ask callers for a key.", show_default=False),
     ] = None,
     tag: Tags = None,
     properties: Properties = None,
@@ -61,10 +70,9 @@ def deploy(
 ) -> None:
     """Deploy models as a web service and wait until it answers.
 
-    Without --dc the service runs on this machine like on ACI. A scikit-learn or ONNX model that was registered
-    with its framework needs neither --ic nor an entry script.
+    Without --dc the service runs on this machine like on ACI. A scikit-learn or ONNX model that was
+    registered with its framework needs neither --ic nor an entry script.
 
-    \b
     Examples:
       mooring model deploy -n myservice -m mymodel:1 --ic inferenceconfig.json --dc deploymentconfig.json
       mooring model deploy -n myservice -m mymodel:1 --entry-script score.py -e myenv --overwrite

@@ -110,6 +110,6 @@ def _unknown_compute(value: str | None, where: str) -> CliError:
     return CliError(
         "ComputeTypeUnknown",
         f"{where}: {got}",
-        hint='Use "aci" (a service on this machine), "aks" (the same with replicas) or "local" (a local web service).',
+        hint='Use "aci" (a service on this machine), "aks" (with replicas) or "local" (a local web service).',
         target="computeType",
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,10 +22,11 @@ FIELDS = (
     ("Base image", lambda row: (row.get("docker") or {}).get("baseImage")),
     ("Variables", "environmentVariables"),
 )
-COLUMNS = (("NAME", "name"), ("VERSION", "version"), ("PACKAGES", lambda row: packages(row)))
 EnvironmentName = Annotated[
     str,
-    typer.Option("--name", "-n", help="Name of the environment.", autocompletion=completion.environment_names),
+    typer.Option(
+        "--name", "-n", help="Name of the environment.", autocompletion=completion.environment_names
+    ),
 ]
 Version = Annotated[Text, typer.Option("--version", "-v", help="Version; the latest if left out.")]
 
@@ -35,13 +37,18 @@ def register(
     directory: Annotated[
         File, typer.Option("--directory", "-d", help="Folder that `environment download` wrote.")
     ] = None,
-    name: Annotated[Text, typer.Option("--name", "-n", help="Name; needed with the two options below.")] = None,
-    conda_file: Annotated[File, typer.Option("--conda-file", "--cf", help="A conda environment file.")] = None,
-    requirements: Annotated[File, typer.Option("--pip-requirements", "-r", help="A pip requirements file.")] = None,
+    name: Annotated[
+        Text, typer.Option("--name", "-n", help="Name; needed with the two options below.")
+    ] = None,
+    conda_file: Annotated[
+        File, typer.Option("--conda-file", "--cf", help="A conda environment file.")
+    ] = None,
+    requirements: Annotated[
+        File, typer.Option("--pip-requirements", "-r", help="A pip requirements file.")
+    ] = None,
 ) -> None:
     """Register an environment; the same definition keeps its version.
 
-    \b
     Examples:
       mooring environment register -n myenv --conda-file myenv.yml
       mooring environment register -n myenv -r requirements.txt
@@ -51,7 +58,9 @@ def register(
 
     given = [option for option in (directory, conda_file, requirements) if option is not None]
     if len(given) != 1:
-        raise typer.BadParameter("give exactly one", param_hint="--directory, --conda-file or --pip-requirements")
+        raise typer.BadParameter(
+            "give exactly one", param_hint="--directory, --conda-file or --pip-requirements"
+        )
     if directory is not None:
         environment = Environment.load_from_directory(str(directory))
     elif name is None:
@@ -68,19 +77,21 @@ def register(
 def list_environments(session: Session) -> None:
     """List the latest version of each environment.
 
-    \b
     Example:
       mooring environment list
     """
     found = session.workspace().environments.values()
-    session.show_all([environment.to_json() for environment in found], COLUMNS, empty="No environments.")
+    session.show_all(
+        [environment.to_json() for environment in found],
+        [("NAME", "name"), ("VERSION", "version"), ("PACKAGES", packages)],
+        empty="No environments.",
+    )
 
 
 @command(app, "show")
 def show(session: Session, name: EnvironmentName, version: Version = None) -> None:
     """Show one environment.
 
-    \b
     Example:
       mooring environment show -n myenv -v 1
     """
@@ -99,7 +110,6 @@ def download(
 ) -> None:
     """Write an environment's definition to a folder, to be changed and registered again.
 
-    \b
     Example:
       mooring environment download -n myenv -d myenv/
     """
@@ -113,12 +123,14 @@ def download(
     )
 
 
-def packages(row: dict[str, object]) -> list[str]:
+def packages(row: Mapping[str, Any]) -> list[str]:
     """Conda's and pip's packages of an environment object, in one list."""
     python = row.get("python")
     dependencies = python.get("condaDependencies") if isinstance(python, dict) else None
     listed = (dependencies or {}).get("dependencies") or []
-    return [str(name) for item in listed for name in (item.get("pip", []) if isinstance(item, dict) else [item])]
+    return [
+        str(name) for item in listed for name in (item.get("pip", []) if isinstance(item, dict) else [item])
+    ]
 
 
 def _check(path: Path) -> None:

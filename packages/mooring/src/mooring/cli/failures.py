@@ -115,7 +115,7 @@ def _hint(error: BaseException) -> str:
     if isinstance(hint, str) and hint:
         return hint
     if _code(error) == "InternalError":
-        return "This is a defect in Mooring, not in what you wrote. Run again with --debug and report the traceback."
+        return "This is a defect in Mooring, not in what you wrote. Run again with --debug and report it."
     if isinstance(error, FileNotFoundError):
         return "Check the path; paths are relative to the current directory."
     if isinstance(error, OSError):

@@ -49,13 +49,14 @@ def list_images(
     session: Session,
     image_name: ImageName = None,
     model_name: Annotated[Text, typer.Option("--model-name", help="Only those with this model.")] = None,
-    model_id: Annotated[Text, typer.Option("--model-id", help="Only those with this version of a model.")] = None,
+    model_id: Annotated[
+        Text, typer.Option("--model-id", help="Only those with this version of a model.")
+    ] = None,
     tag: TagFilter = None,
     properties: PropertyFilter = None,
 ) -> None:
     """List images.
 
-    \b
     Example:
       mooring image list --model-name mymodel
     """
@@ -73,10 +74,11 @@ def list_images(
 
 
 @command(app, "show")
-def show(session: Session, image_id: ImageId = None, image_name: ImageName = None, version: Version = None) -> None:
+def show(
+    session: Session, image_id: ImageId = None, image_name: ImageName = None, version: Version = None
+) -> None:
     """Show one image.
 
-    \b
     Example:
       mooring image show -i myimage:1
     """
@@ -84,23 +86,23 @@ def show(session: Session, image_id: ImageId = None, image_name: ImageName = Non
 
 
 @command(app, "log")
-def log(session: Session, image_id: ImageId = None, image_name: ImageName = None, version: Version = None) -> None:
+def log(
+    session: Session, image_id: ImageId = None, image_name: ImageName = None, version: Version = None
+) -> None:
     """Print the log of an image's build: what was resolved, what was changed in the environment, what failed.
 
-    \b
     Example:
       mooring image log -i myimage:1
     """
-    from mooring.cli import output, waiting
+    from mooring.cli import output
 
-    output.write(waiting.image_log(_find(session, image_id, image_name, version)))
+    output.write(_find(session, image_id, image_name, version).get_build_log())
 
 
 @command(app, "delete")
 def delete(session: Session, image_id: ImageId = None, yes: Yes = False, dry_run: DryRun = False) -> None:
     """Delete an image. One that a service uses is kept.
 
-    \b
     Example:
       mooring image delete -i myimage:1 --yes
     """

@@ -85,7 +85,9 @@ def check_environment(arguments: Mapping[str, Any], where: str) -> None:
             target="runtime",
         )
     older = [
-        name for name in ("runtime", "conda_file", "extra_docker_file_steps", "base_image") if name in arguments
+        name
+        for name in ("runtime", "conda_file", "extra_docker_file_steps", "base_image")
+        if name in arguments
     ]
     if "environment" in arguments and older:
         raise CliError(

@@ -66,15 +66,19 @@ def register(
     model_framework_version: Annotated[
         Text, typer.Option("--model-framework-version", help="Version of the framework.")
     ] = None,
-    cpu_cores: Annotated[Real, typer.Option("--cpu-cores", "--cc", help="Cores that serving it needs.")] = None,
-    memory_gb: Annotated[Real, typer.Option("--memory-gb", "--gb", help="Memory that serving it needs.")] = None,
+    cpu_cores: Annotated[
+        Real, typer.Option("--cpu-cores", "--cc", help="Cores that serving it needs.")
+    ] = None,
+    memory_gb: Annotated[
+        Real, typer.Option("--memory-gb", "--gb", help="Memory that serving it needs.")
+    ] = None,
     output_metadata_file: Annotated[
-        File, typer.Option("--output-metadata-file", "-t", help='Write {"modelId": ...} there, for deploy -f.')
+        File,
+        typer.Option("--output-metadata-file", "-t", help='Write {"modelId": ...} there, for deploy -f.'),
     ] = None,
 ) -> None:
     """Register a file or a folder; the same name gets the next version.
 
-    \b
     Examples:
       mooring model register -n mymodel -p model.pkl
       mooring model register -n mymodel -p outputs/ --tag team=risk -d "ridge regression"
@@ -83,7 +87,9 @@ def register(
     from mooring.sdk import Model
     from mooring.sdk.resource_configuration import ResourceConfiguration
 
-    resources = ResourceConfiguration(cpu=cpu_cores, memory_in_gb=memory_gb) if cpu_cores or memory_gb else None
+    resources = (
+        ResourceConfiguration(cpu=cpu_cores, memory_in_gb=memory_gb) if cpu_cores or memory_gb else None
+    )
     tags = key_values(tag, "--tag")
     props = key_values(properties, "--property")
     model = Model.register(
@@ -109,12 +115,13 @@ def list_models(
     latest: Annotated[bool, typer.Option("--latest", "-l", help="Only the latest version of each.")] = False,
     tag: TagFilter = None,
     properties: PropertyFilter = None,
-    model_framework: Annotated[Text, typer.Option("--model-framework", help="Only of this framework.")] = None,
+    model_framework: Annotated[
+        Text, typer.Option("--model-framework", help="Only of this framework.")
+    ] = None,
     run_id: Annotated[Text, typer.Option("--run-id", help="Only of this run.")] = None,
 ) -> None:
     """List models, newest first.
 
-    \b
     Examples:
       mooring model list
       mooring model list -n mymodel --tag team=risk
@@ -138,11 +145,12 @@ def show(
     session: Session,
     model_id: ModelId = None,
     model_name: ModelName = None,
-    version: Annotated[Number, typer.Option("--version", "-v", help="Version; the latest if left out.")] = None,
+    version: Annotated[
+        Number, typer.Option("--version", "-v", help="Version; the latest if left out.")
+    ] = None,
 ) -> None:
     """Show one model.
 
-    \b
     Examples:
       mooring model show -i mymodel:1
       mooring model show -n mymodel
@@ -156,12 +164,13 @@ def download(
     target_dir: Annotated[Path, typer.Option("--target-dir", "-t", help="Folder to write into.")],
     model_id: ModelId = None,
     model_name: ModelName = None,
-    version: Annotated[Number, typer.Option("--version", "-v", help="Version; the latest if left out.")] = None,
+    version: Annotated[
+        Number, typer.Option("--version", "-v", help="Version; the latest if left out.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
 ) -> None:
     """Download a model's files.
 
-    \b
     Example:
       mooring model download -i mymodel:1 -t downloaded/
     """
@@ -184,7 +193,6 @@ def update(
 ) -> None:
     """Change a model's tags, add properties, or describe it.
 
-    \b
     Example:
       mooring model update -i mymodel:1 --add-tag stage=production --remove-tag draft
     """
@@ -208,7 +216,6 @@ def delete(
 ) -> None:
     """Delete one version of a model. One that an image or a service uses is kept.
 
-    \b
     Example:
       mooring model delete -i mymodel:1 --yes
     """

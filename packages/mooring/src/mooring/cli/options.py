@@ -48,7 +48,9 @@ Models = Annotated[
 Tags = Annotated[Texts, typer.Option("--tag", metavar="KEY=VALUE", help="A tag; may be repeated.")]
 Properties = Annotated[
     Texts,
-    typer.Option("--property", metavar="KEY=VALUE", help="A property (cannot be changed later); may be repeated."),
+    typer.Option(
+        "--property", metavar="KEY=VALUE", help="A property (cannot be changed later); may be repeated."
+    ),
 ]
 TagFilter = Annotated[
     Texts, typer.Option("--tag", metavar="KEY[=VALUE]", help="Only those with this tag; may be repeated.")
@@ -59,7 +61,9 @@ PropertyFilter = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and do nothing.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Return at once; do not wait until the service answers.")]
+NoWait = Annotated[
+    bool, typer.Option("--no-wait", help="Return at once; do not wait until the service answers.")
+]
 
 
 def key_values(items: list[str] | None, option: str) -> dict[str, str]:

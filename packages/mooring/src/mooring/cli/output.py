@@ -1,3 +1,4 @@
+# ruff: noqa: UP007, B905 - the client supports Python 3.9
 """What commands print: JSON for programs, tables for people.
 
 Results alone go to stdout. What the SDK says while it works ("Registering model ...") is meant for notebooks;

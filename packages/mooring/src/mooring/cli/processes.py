@@ -1,7 +1,7 @@
 """Services that run on this machine, found without the server: each has a supervisor of its own.
 
-`state.json` (docs/protocols.md, section 5) names the supervisor's process; as numbers are used again, the process's
-command line has to name the directory too. Trying its lock instead could make a starting supervisor give up.
+`state.json` (docs/protocols.md, section 5) names the supervisor's process; as numbers are used again, the
+process's command line has to name the directory too. Trying its lock could make a starting one give up.
 """
 
 from __future__ import annotations

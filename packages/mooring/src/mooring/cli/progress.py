@@ -25,7 +25,7 @@ class Phases:
         self._shown: set[str] = set()
         self._status: Any = None
 
-    def __enter__(self) -> Phases:
+    def __enter__(self) -> Phases:  # noqa: PYI034 - typing.Self is not in Python 3.9
         if not self._quiet and sys.stderr.isatty():
             from rich.console import Console
 

@@ -43,7 +43,6 @@ def up(
 
     Services that were running are found again.
 
-    \b
     Examples:
       mooring up
       mooring up --port 8777
@@ -87,7 +86,9 @@ def _foreground(home: str, host: str | None, port: int | None) -> None:
 
 def down(
     session: Session,
-    services: Annotated[bool, typer.Option("--services", help="Also stop the services that run here.")] = False,
+    services: Annotated[
+        bool, typer.Option("--services", help="Also stop the services that run here.")
+    ] = False,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -95,7 +96,6 @@ def down(
 
     With --services their processes stop as well; nothing is deleted, and `mooring up` starts them again.
 
-    \b
     Examples:
       mooring down
       mooring down --services --yes
@@ -128,7 +128,6 @@ def down(
 def status(session: Session) -> None:
     """Show the server that this user's scripts and commands talk to. Exit status 1 when none runs.
 
-    \b
     Examples:
       mooring status
       mooring status --output json

@@ -53,16 +53,19 @@ def list_services(
     session: Session,
     compute_type: Annotated[Text, typer.Option("--compute-type", help="ACI, AKS or LOCAL.")] = None,
     model_name: Annotated[Text, typer.Option("--model-name", help="Only those with this model.")] = None,
-    model_id: Annotated[Text, typer.Option("--model-id", help="Only those with this version of a model.")] = None,
+    model_id: Annotated[
+        Text, typer.Option("--model-id", help="Only those with this version of a model.")
+    ] = None,
     image_name: Annotated[Text, typer.Option("--image-name", help="Only those of this image.")] = None,
-    image_id: Annotated[Text, typer.Option("--image-id", help="Only those of this version of an image.")] = None,
+    image_id: Annotated[
+        Text, typer.Option("--image-id", help="Only those of this version of an image.")
+    ] = None,
     image_digest: Annotated[Text, typer.Option("--image-digest", help="Only those with this digest.")] = None,
     tag: TagFilter = None,
     properties: PropertyFilter = None,
 ) -> None:
     """List services.
 
-    \b
     Examples:
       mooring service list
       mooring service list --model-name mymodel -o json
@@ -89,13 +92,12 @@ def list_services(
 def show(session: Session, name: ServiceName) -> None:
     """Show a service: its state, why it failed, its address.
 
-    \b
     Example:
       mooring service show -n myservice
     """
     from mooring.cli import waiting
 
-    session.show(waiting.describe(_find(session, name)), waiting.FIELDS)
+    session.show(_find(session, name).serialize(), waiting.FIELDS)
 
 
 @command(app, "run")
@@ -103,12 +105,14 @@ def run(
     session: Session,
     name: ServiceName,
     input_data: Annotated[
-        str, typer.Option("--input-data", "-d", help="The body; @FILE reads it from a file, - from standard input.")
+        str,
+        typer.Option(
+            "--input-data", "-d", help="The body; @FILE reads it from a file, - from standard input."
+        ),
     ],
 ) -> None:
     """Score: send data to a service and print what it answers.
 
-    \b
     Examples:
       mooring service run -n myservice -d '{"data": [[1, 2, 3]]}'
       mooring service run -n myservice -d @patients.json
@@ -125,13 +129,14 @@ def run(
 def get_logs(
     session: Session,
     name: ServiceName,
-    lines: Annotated[int, typer.Option("--lines", "-l", "--num-lines", help="The last so many lines.", min=1)] = 5000,
+    lines: Annotated[
+        int, typer.Option("--lines", "-l", "--num-lines", help="The last so many lines.", min=1)
+    ] = 5000,
     init: Annotated[bool, typer.Option("--init", help="Of the start only.")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Go on until Ctrl+C.")] = False,
 ) -> None:
     """Print a service's log. It is there after the service has failed, too.
 
-    \b
     Examples:
       mooring service get-logs -n myservice -l 50
       mooring service get-logs -n myservice --follow
@@ -150,7 +155,6 @@ def get_logs(
 def get_keys(session: Session, name: ServiceName) -> None:
     """Print a service's two keys. They belong to its name: a new deployment keeps them.
 
-    \b
     Example:
       mooring service get-keys -n myservice -o json
     """
@@ -162,11 +166,12 @@ def regen_key(
     session: Session,
     name: ServiceName,
     key: Annotated[str, typer.Option("--key", "-k", help="Primary or Secondary.")],
-    set_key: Annotated[Text, typer.Option("--set-key", "-s", help="This value instead of a new random one.")] = None,
+    set_key: Annotated[
+        Text, typer.Option("--set-key", "-s", help="This value instead of a new random one.")
+    ] = None,
 ) -> None:
     """Replace one of a service's keys; the other one goes on working.
 
-    \b
     Example:
       mooring service regen-key -n myservice -k Secondary
     """
@@ -183,7 +188,8 @@ def update(
     name: ServiceName,
     model: Models = None,
     model_metadata_file: Annotated[
-        Texts, typer.Option("--model-metadata-file", "-f", help="What `model register -t` wrote; may be repeated.")
+        Texts,
+        typer.Option("--model-metadata-file", "-f", help="What `model register -t` wrote; may be repeated."),
     ] = None,
     inference_config_file: InferenceFile = None,
     entry_script: EntryScript = None,
@@ -193,7 +199,8 @@ def update(
     env_name: EnvName = None,
     env_version: EnvVersion = None,
     auth_enabled: Annotated[
-        Flag, typer.Option("--auth-enabled/--no-auth-enabled", help="Ask callers for a key.", show_default=False)
+        Flag,
+        typer.Option("--auth-enabled/--no-auth-enabled", help="Ask callers for a key.", show_default=False),
     ] = None,
     add_tag: Annotated[Texts, typer.Option("--add-tag", metavar="KEY=VALUE", help="May be repeated.")] = None,
     remove_tag: Annotated[Texts, typer.Option("--remove-tag", metavar="KEY", help="May be repeated.")] = None,
@@ -207,7 +214,6 @@ def update(
 
     A new revision that does not come up never takes over: the old one goes on answering.
 
-    \b
     Examples:
       mooring service update -n myservice -m mymodel:2 --ic inferenceconfig.json
       mooring service update -n myservice --add-tag stage=production
@@ -215,7 +221,9 @@ def update(
     from mooring.cli import configs, deploy, waiting
 
     service = _find(session, name)
-    named = deploy.models(service.workspace, model, model_metadata_file) if model or model_metadata_file else None
+    named = (
+        deploy.models(service.workspace, model, model_metadata_file) if model or model_metadata_file else None
+    )
     inference_config = configs.inference(
         service.workspace,
         file=inference_config_file,
@@ -249,7 +257,6 @@ def update(
 def delete(session: Session, name: ServiceName, yes: Yes = False, dry_run: DryRun = False) -> None:
     """Delete a service and its keys. Models and images stay.
 
-    \b
     Example:
       mooring service delete -n myservice --yes
     """
@@ -274,7 +281,8 @@ def _find(session: Session, name: str) -> Webservice:
 def _show_keys(session: Session, service: Webservice) -> None:
     primary, secondary = service.get_keys()
     session.show(
-        {"primaryKey": primary, "secondaryKey": secondary}, [("Primary", "primaryKey"), ("Secondary", "secondaryKey")]
+        {"primaryKey": primary, "secondaryKey": secondary},
+        [("Primary", "primaryKey"), ("Secondary", "secondaryKey")],
     )
 
 

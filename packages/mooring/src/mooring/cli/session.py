@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -52,13 +53,20 @@ WorkspaceOption = Annotated[
 GroupOption = Annotated[
     Text,
     typer.Option(
-        "--resource-group", "-g", help="Resource group of the workspace.", rich_help_panel="Workspace", show_default=False
+        "--resource-group",
+        "-g",
+        help="Resource group of the workspace.",
+        rich_help_panel="Workspace",
+        show_default=False,
     ),
 ]
 SubscriptionOption = Annotated[
     Text,
     typer.Option(
-        "--subscription-id", help="Subscription of the workspace.", rich_help_panel="Workspace", show_default=False
+        "--subscription-id",
+        help="Subscription of the workspace.",
+        rich_help_panel="Workspace",
+        show_default=False,
     ),
 ]
 
@@ -167,10 +175,15 @@ def command(
         keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*own, *shared]]
         run.__signature__ = inspect.Signature([context, *keyword])  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in [context, *keyword]}
-        app.command(name, hidden=hidden)(run)
+        app.command(name, hidden=hidden, help=_help(function))(run)
         return function
 
     return declare
+
+
+def _help(function: Function) -> str:
+    """The docstring; its examples keep their lines (a backspace is the mark for that)."""
+    return re.sub(r"^(Examples?:)$", "\b\n\\1", inspect.cleandoc(function.__doc__ or ""), flags=re.MULTILINE)
 
 
 def group(help_text: str) -> typer.Typer:

@@ -36,7 +36,6 @@ def create(
 ) -> None:
     """Create a workspace.
 
-    \b
     Examples:
       mooring workspace create -w risk -g analytics
       mooring workspace create -w risk -g analytics --exist-ok --write-config
@@ -64,7 +63,6 @@ def create(
 def list_workspaces(session: Session) -> None:
     """List the workspaces of the subscription.
 
-    \b
     Example:
       mooring workspace list -g analytics
     """
@@ -76,7 +74,12 @@ def list_workspaces(session: Session) -> None:
     rows = [workspace.get_details() for same_name in found.values() for workspace in same_name]
     session.show_all(
         rows,
-        [("NAME", "name"), ("RESOURCE GROUP", "resourceGroup"), ("CREATED", "creationTime"), ("TAGS", "tags")],
+        [
+            ("NAME", "name"),
+            ("RESOURCE GROUP", "resourceGroup"),
+            ("CREATED", "creationTime"),
+            ("TAGS", "tags"),
+        ],
         empty="No workspaces.",
     )
 
@@ -90,7 +93,6 @@ def show(
 ) -> None:
     """Show a workspace: the one of config.json, or the one named.
 
-    \b
     Examples:
       mooring workspace show
       mooring workspace show -w risk -g analytics --write-config
@@ -104,7 +106,6 @@ def show(
 def delete(session: Session, yes: Yes = False, dry_run: DryRun = False) -> None:
     """Delete a workspace that has to be named with -w.
 
-    \b
     Example:
       mooring workspace delete -w risk -g analytics --dry-run
     """

@@ -14,7 +14,7 @@ _spec.loader.exec_module(fake)
 FakeMachine = fake.FakeMachine
 
 
-def test_the_verdict_is_bad_only_when_the_main_job_cannot_work():
+def test_the_verdict_is_bad_only_when_the_main_job_cannot_work() -> None:
     assert verdict([Check("a", LIMITED, ""), Check("b", MISSING, "")])["ok"]
     assert not verdict([Check("a", OK, ""), Check("b", WRONG, "")])["ok"]
 
@@ -23,7 +23,7 @@ def test_the_verdict_is_bad_only_when_the_main_job_cannot_work():
     ("version", "server", "status"),
     [((3, 8, 1), False, WRONG), ((3, 9, 1), False, LIMITED), ((3, 11, 7), True, OK), ((3, 14, 0), False, OK)],
 )
-def test_python(version, server, status):
+def test_python(version: tuple[int, ...], server: bool, status: str) -> None:
     assert python.interpreter(version, server=server).status == status
 
 
@@ -35,16 +35,20 @@ def test_python(version, server, status):
         ({"azureml-core": "1.61.0"}, LIMITED, "azureml-core 1.61.0"),
         ({"azureml-core": "1.61.0", "mooring-azureml": "0.1.0"}, WRONG, "pip uninstall azureml-core"),
         ({"azureml-inference-server-http": "1.5", "mooring-azureml": "0.1.0"}, OK, ""),
-        ({"azureml-contrib-services": "1.62.0", "mooring-azureml": "0.1.0"}, WRONG, "azureml-contrib-services"),
+        (
+            {"azureml-contrib-services": "1.62.0", "mooring-azureml": "0.1.0"},
+            WRONG,
+            "azureml-contrib-services",
+        ),
     ],
 )
-def test_microsofts_packages(packages, status, says):
+def test_microsofts_packages(packages: dict[str, str], status: str, says: str) -> None:
     check = python.azureml(FakeMachine(packages=packages))
     assert check.status == status
     assert says in check.detail + check.fix
 
 
-def test_pythons_found_on_path_and_by_uv():
+def test_pythons_found_on_path_and_by_uv() -> None:
     listing = "cpython-3.8.20-linux-x86_64-gnu /a/python3.8\ncpython-3.13.1-linux-x86_64-gnu /b/python3.13"
     check = python.versions(FakeMachine(programs={"python3.10": (0, ""), "uv": (0, listing)}))
     found = check.detail.split(", ")
@@ -53,7 +57,7 @@ def test_pythons_found_on_path_and_by_uv():
     assert found == sorted(found, key=lambda text: int(text.split(".")[1]))
 
 
-def test_uv_and_the_server_package():
+def test_uv_and_the_server_package() -> None:
     assert python.uv(FakeMachine()).status == LIMITED
     assert python.uv(FakeMachine(programs={"uv": (0, "uv 0.13.8")})).detail == "uv 0.13.8"
     assert python.uv(FakeMachine(programs={"uv": (-1, "exec format error")})).status == WRONG
@@ -89,14 +93,14 @@ V1 = {
         ({}, [], LIMITED, "no cgroups"),
     ],
 )
-def test_memory_limits(files, writable, status, says):
+def test_memory_limits(files: dict[str, str], writable: list[str], status: str, says: str) -> None:
     check = isolation.cgroup(FakeMachine(files=files, writable=writable))
     assert check.status == status
     assert says in check.detail
     assert check.fix or status == OK
 
 
-def test_sandboxes():
+def test_sandboxes() -> None:
     assert isolation.landlock(FakeMachine(landlock=7)).detail == "version 7"
     assert isolation.landlock(FakeMachine()).status == LIMITED
     assert isolation.bubblewrap(FakeMachine()).fix
@@ -108,23 +112,30 @@ def test_sandboxes():
     assert "Linux" in elsewhere.fix
 
 
-def test_container_engines_that_do_not_answer_count_as_missing():
+def test_container_engines_that_do_not_answer_count_as_missing() -> None:
     machine = FakeMachine(programs={"docker": (1, "Client:\nCannot connect to the Docker daemon")})
     podman, docker, buildah = containers.checks(machine)
     assert (podman.status, docker.status, buildah.status) == (MISSING, MISSING, MISSING)
     assert "Cannot connect" in docker.detail
-    assert [c.status for c in containers.checks(FakeMachine(programs=dict.fromkeys(["podman", "docker", "buildah"], (0, ""))))] == [OK] * 3
+    assert [
+        c.status
+        for c in containers.checks(
+            FakeMachine(programs=dict.fromkeys(["podman", "docker", "buildah"], (0, "")))
+        )
+    ] == [OK] * 3
 
 
-def test_network():
+def test_network() -> None:
     assert network.loopback().status == OK
     assert network.index(FakeMachine()).status == LIMITED
     assert network.index(FakeMachine(programs={"uv": (0, "")})).status == OK
-    failed = network.index(FakeMachine(programs={"uv": (2, "error: Request failed\n  Caused by: dns error\n")}))
+    failed = network.index(
+        FakeMachine(programs={"uv": (2, "error: Request failed\n  Caused by: dns error\n")})
+    )
     assert "dns error" in failed.detail
 
 
-def test_this_machine_answers_every_question(tmp_path):
+def test_this_machine_answers_every_question(tmp_path: Path) -> None:
     machine = ThisMachine()
     assert machine.system()
     assert machine.which("no-such-program-anywhere") is None

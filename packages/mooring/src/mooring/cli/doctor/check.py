@@ -33,4 +33,7 @@ class Check:
 def verdict(checks: Iterable[Check]) -> dict[str, Any]:
     """The report as `--output json` prints it; `ok` is false when the main job cannot work."""
     listed = list(checks)
-    return {"ok": all(check.status != WRONG for check in listed), "checks": [asdict(check) for check in listed]}
+    return {
+        "ok": all(check.status != WRONG for check in listed),
+        "checks": [asdict(check) for check in listed],
+    }

@@ -10,7 +10,12 @@ import typer
 from mooring.cli.doctor.check import LIMITED, MISSING, OK, WRONG, Check, verdict
 from mooring.cli.session import Session
 
-MARKS = {OK: ("ok", "green"), LIMITED: ("limited", "yellow"), MISSING: ("missing", "yellow"), WRONG: ("WRONG", "bold red")}
+MARKS = {
+    OK: ("ok", "green"),
+    LIMITED: ("limited", "yellow"),
+    MISSING: ("missing", "yellow"),
+    WRONG: ("WRONG", "bold red"),
+}
 
 
 def examine(*, with_network: bool) -> Iterator[Check]:
@@ -37,7 +42,6 @@ def doctor(
 
     Exit status 1 when something that the main job needs is wrong.
 
-    \b
     Examples:
       mooring doctor
       mooring doctor --network --output json

@@ -25,12 +25,14 @@ def engine(machine: Machine, name: str, install: str) -> Check:
     status, text = machine.run([path, "info"])
     if status != 0:
         reason = text.splitlines()[-1] if text else f"exit status {status}"
-        return Check(name.capitalize(), MISSING, f"installed, but `{name} info` fails: {reason}", "Start its service.")
+        return Check(
+            name.capitalize(), MISSING, f"installed, but `{name} info` fails: {reason}", "Start its service."
+        )
     return Check(name.capitalize(), OK, path)
 
 
 def builder(machine: Machine) -> Check:
-    """buildah."""
+    """Buildah builds without a daemon."""
     path = machine.which("buildah")
     if path is None:
         return Check("Buildah", MISSING, f"not installed; {NEED}", "Podman or Docker build as well.")

@@ -36,14 +36,20 @@ def cgroup(machine: Machine) -> Check:
         if machine.writable(f"{path}/cgroup.procs") and machine.writable(path):
             if "memory" in usable:
                 return Check(name, OK, "by the kernel (cgroup v2)")
-            return Check(name, LIMITED, "cgroup v2 without the memory controller: memory is watched instead", _DELEGATE)
-        return Check(name, LIMITED, "cgroup v2 is not writable: memory is watched and the service restarted", _DELEGATE)
+            return Check(
+                name, LIMITED, "cgroup v2 without the memory controller: memory is watched instead", _DELEGATE
+            )
+        return Check(
+            name, LIMITED, "cgroup v2 is not writable: memory is watched and the service restarted", _DELEGATE
+        )
     path = f"{CGROUP}/memory{own.get('memory', '/')}".rstrip("/")
     if machine.read(f"{path}/memory.limit_in_bytes") is None:
         return Check(name, LIMITED, "no cgroups: memory is watched and the service restarted", _DELEGATE)
     if machine.writable(path):
         return Check(name, OK, "by the kernel (cgroup v1)")
-    return Check(name, LIMITED, "cgroup v1 is not writable: memory is watched and the service restarted", _DELEGATE)
+    return Check(
+        name, LIMITED, "cgroup v1 is not writable: memory is watched and the service restarted", _DELEGATE
+    )
 
 
 _DELEGATE = (

@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - ThisMachine's methods are described in Machine
 """What `doctor` asks of the operating system, in one place so that tests can answer instead."""
 
 from __future__ import annotations

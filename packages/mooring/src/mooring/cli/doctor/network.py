@@ -16,16 +16,21 @@ def loopback() -> Check:
             port = listener.getsockname()[1]
     except OSError as error:
         return Check(
-            "Ports", WRONG, f"no port on 127.0.0.1 can be opened: {error}", "Check the loopback interface and sandboxing."
+            "Ports",
+            WRONG,
+            f"no port on 127.0.0.1 can be opened: {error}",
+            "Check the loopback interface and sandboxing.",
         )
     return Check("Ports", OK, f"127.0.0.1 is usable (tried port {port})")
 
 
 def index(machine: Machine) -> Check:
-    """Asks uv to resolve one tiny package: uv honours the user's own index settings, this check need not know them."""
+    """Asks uv to resolve a tiny package: uv knows and honours the user's index settings."""
     path = machine.which("uv")
     if path is None:
-        return Check("Package index", LIMITED, "not tried: uv is missing", "pip install 'mooring[server]' brings it.")
+        return Check(
+            "Package index", LIMITED, "not tried: uv is missing", "pip install 'mooring[server]' brings it."
+        )
     with tempfile.TemporaryDirectory() as target:
         status, text = machine.run(
             [path, "pip", "install", "--dry-run", "--no-deps", "--refresh", "--target", target, "six"]
@@ -37,5 +42,6 @@ def index(machine: Machine) -> Check:
         "Package index",
         LIMITED,
         f"not reachable: {lines[-1] if lines else 'no answer'}",
-        "New environments need it; those whose wheels are cached do not. For a mirror: uv.toml, pip.conf or UV_DEFAULT_INDEX.",
+        "New environments need it; those whose wheels are cached do not. "
+        "For a mirror: uv.toml, pip.conf or UV_DEFAULT_INDEX.",
     )

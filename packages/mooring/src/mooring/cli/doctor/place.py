@@ -31,7 +31,10 @@ def data_directory(machine: Machine, home: Path) -> Check:
         return Check("Data directory", OK, f"{home} (made when the server first starts)")
     if not machine.writable(str(home)):
         return Check(
-            "Data directory", WRONG, f"{home} is not writable", "chown it to this user, or set MOORING_HOME to another place."
+            "Data directory",
+            WRONG,
+            f"{home} is not writable",
+            "chown it to this user, or set MOORING_HOME to another place.",
         )
     open_to_others = [
         str(path)
@@ -54,7 +57,10 @@ def disk(machine: Machine, home: Path) -> Check:
     shown = f"{bytes_text(free)} free at {home}"
     if free < ENOUGH:
         return Check(
-            "Disk space", LIMITED, shown, f"{home / 'cache'} may be deleted while the server is stopped; or set MOORING_HOME."
+            "Disk space",
+            LIMITED,
+            shown,
+            f"{home / 'cache'} may be deleted while the server is stopped; or set MOORING_HOME.",
         )
     return Check("Disk space", OK, shown)
 
@@ -64,11 +70,18 @@ def server(status: Mapping[str, Any]) -> Check:
     if not status["running"]:
         if status["configured"]:
             return Check(
-                "Server", WRONG, f"{status['url']} does not answer", "Check MOORING_ENDPOINT (or config.json) and the server there."
+                "Server",
+                WRONG,
+                f"{status['url']} does not answer",
+                "Check MOORING_ENDPOINT (or config.json) and the server there.",
             )
-        return Check("Server", MISSING, "not running", "Started when a script or a command needs it; or: mooring up")
+        return Check(
+            "Server", MISSING, "not running", "Started when a script or a command needs it; or: mooring up"
+        )
     version = str(status["version"])
     detail = f"{status['url']}, version {version}"
     if version.split(".")[:2] != mooring.__version__.split(".")[:2]:
-        return Check("Server", LIMITED, f"{detail}; this client is {mooring.__version__}", "mooring down && mooring up")
+        return Check(
+            "Server", LIMITED, f"{detail}; this client is {mooring.__version__}", "mooring down && mooring up"
+        )
     return Check("Server", OK, detail)

@@ -11,7 +11,9 @@ from mooring.cli.doctor.machine import Machine
 
 VERSIONS = [f"3.{minor}" for minor in range(6, 16)]
 # What azureml.core of Mooring and Microsoft's packages both want to own.
-MICROSOFTS = re.compile(r"^azureml-(core|sdk|defaults|contrib-.*|mlflow|train.*|pipeline.*|telemetry|dataprep|accel-.*)$")
+MICROSOFTS = re.compile(
+    r"^azureml-(core|sdk|defaults|contrib-.*|mlflow|train.*|pipeline.*|telemetry|dataprep|accel-.*)$"
+)
 
 
 def checks(machine: Machine) -> Iterator[Check]:
@@ -29,7 +31,9 @@ def interpreter(version: tuple[int, ...], *, server: bool) -> Check:
     if version < (3, 9):
         return Check("Python", WRONG, shown, "Mooring's client needs Python 3.9 or newer.")
     if version < (3, 10) and not server:
-        return Check("Python", LIMITED, shown, "The server needs Python 3.10 or newer; the client works with this one.")
+        return Check(
+            "Python", LIMITED, shown, "The server needs Python 3.10 or newer; the client works with this one."
+        )
     return Check("Python", OK, shown)
 
 
@@ -50,10 +54,17 @@ def uv(machine: Machine) -> Check:
     """The resolver and installer of the image builder; it comes with mooring-server."""
     path = machine.which("uv")
     if path is None:
-        return Check("uv", LIMITED, "not found: images cannot be built here", "pip install 'mooring[server]' brings it.")
+        return Check(
+            "uv",
+            LIMITED,
+            "not found: images cannot be built here",
+            "pip install 'mooring[server]' brings it.",
+        )
     status, text = machine.run([path, "--version"])
     if status != 0:
-        return Check("uv", WRONG, f"{path} does not run: {text}", "Install it again: pip install --force-reinstall uv")
+        return Check(
+            "uv", WRONG, f"{path} does not run: {text}", "Install it again: pip install --force-reinstall uv"
+        )
     return Check("uv", OK, text)
 
 
