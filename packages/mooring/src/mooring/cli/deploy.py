@@ -43,7 +43,12 @@ def deploy(
     model: Models = None,
     model_metadata_file: Annotated[
         Texts,
-        typer.Option("--model-metadata-file", "-f", help="What `model register -t` wrote; may be repeated."),
+        typer.Option(
+            "--model-metadata-file",
+            "-f",
+            metavar="FILE",
+            help="What `model register -t` wrote.",
+        ),
     ] = None,
     inference_config_file: InferenceFile = None,
     deploy_config_file: DeployFile = None,

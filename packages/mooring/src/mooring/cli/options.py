@@ -41,7 +41,8 @@ Models = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A model, NAME:VERSION or NAME; may be repeated.",
+        metavar="NAME[:VERSION]",
+        help="A model; without a version the latest; may be repeated.",
         autocompletion=completion.model_ids,
     ),
 ]

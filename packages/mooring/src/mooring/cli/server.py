@@ -11,9 +11,10 @@ import typer
 from mooring.cli.doctor import command as doctor_command
 from mooring.cli.failures import CliError
 from mooring.cli.options import DryRun, Number, Text, Yes
+from mooring.cli.output import Columns
 from mooring.cli.session import Session, command
 
-STATUS_FIELDS = (
+STATUS_FIELDS: Columns = (
     ("Running", "running"),
     ("URL", "url"),
     ("Version", "version"),
@@ -21,7 +22,10 @@ STATUS_FIELDS = (
     ("Started", "startedTime"),
     ("Data", "home"),
     ("Log", "log"),
-    ("Services", "services"),
+    (
+        "Services",
+        lambda found: "\n".join(f"{s['name']}  {s['phase']}  {s['url']}" for s in found.get("services", [])),
+    ),
 )
 
 
@@ -141,11 +145,6 @@ def status(session: Session) -> None:
             {"name": s.name, "phase": s.phase, "url": s.url, "pid": s.pid}
             for s in processes.services(local_server.home())
         ]
-    fields = [*STATUS_FIELDS[:-1], ("Services", _services_text)]
-    session.show(found, fields)
+    session.show(found, STATUS_FIELDS)
     if not found["running"]:
         raise typer.Exit(1)
-
-
-def _services_text(found: dict[str, Any]) -> str:
-    return "\n".join(f"{s['name']}  {s['phase']}  {s['url']}" for s in found.get("services", []))

@@ -189,7 +189,12 @@ def update(
     model: Models = None,
     model_metadata_file: Annotated[
         Texts,
-        typer.Option("--model-metadata-file", "-f", help="What `model register -t` wrote; may be repeated."),
+        typer.Option(
+            "--model-metadata-file",
+            "-f",
+            metavar="FILE",
+            help="What `model register -t` wrote.",
+        ),
     ] = None,
     inference_config_file: InferenceFile = None,
     entry_script: EntryScript = None,

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from mooring.cli.output import Columns
     from mooring.sdk import Workspace
 
-ClickException = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+# The root of typer's usage errors; which package it lies in depends on typer's version.
+ClickException: type[Exception] = next(
+    kind
+    for kind in typer.BadParameter.__mro__
+    if kind.__name__ == "ClickException" and issubclass(kind, Exception)
+)
 FORMATS = ("json", "table")
 
 OutputOption = Annotated[
@@ -127,10 +132,10 @@ class Session:
 class Group(TyperGroup):
     """The root command: exceptions end here, as a block on stderr and exit status 1."""
 
-    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+    def invoke(self, ctx: Any) -> Any:
         """Run the command that the arguments name."""
         try:
-            return super().invoke(ctx)  # type: ignore[arg-type]
+            return super().invoke(ctx)
         except (typer.Exit, typer.Abort, ClickException):
             raise
         except BrokenPipeError:

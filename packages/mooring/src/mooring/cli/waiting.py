@@ -103,8 +103,8 @@ def wait(session: Session, service: Webservice, title: str, *, no_wait: bool) ->
 def logs(service: Webservice, lines: int, *, init: bool) -> str:
     """The last lines."""
     if service.compute_type == "LOCAL":
-        return service.get_logs(lines)
-    return service.get_logs(lines, init=init)
+        return str(service.get_logs(lines))
+    return str(service.get_logs(lines, init=init))
 
 
 def follow_logs(service: Webservice, lines: int) -> None:
