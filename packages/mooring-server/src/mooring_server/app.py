@@ -1,1 +1,143 @@
-"""Assembles the server."""
+"""Assembles the server: stores, use cases, controllers, edges. Nothing else happens here."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+import mooring_server
+from mooring_server.controllers.garbage import Housekeeper
+from mooring_server.controllers.images import ImageController
+from mooring_server.controllers.runner import Runner
+from mooring_server.controllers.webservices import ServiceController
+from mooring_server.edges.native import images as image_edge
+from mooring_server.edges.native import models as model_edge
+from mooring_server.edges.native import operations as operation_edge
+from mooring_server.edges.native import services as service_edge
+from mooring_server.edges.native import workspaces as workspace_edge
+from mooring_server.edges.native.common import ROOT
+from mooring_server.edges.native.errors import install_error_handlers
+from mooring_server.edges.native.guard import Guard
+from mooring_server.edges.native.openapi import ERROR_SCHEMA
+from mooring_server.edges.registry import registry_app
+from mooring_server.images.builder import ImageBuilder
+from mooring_server.images.unpack import Unpacker
+from mooring_server.services.context import Context
+from mooring_server.services.environments import Environments
+from mooring_server.services.images import Images
+from mooring_server.services.models import Models
+from mooring_server.services.operations import Operations
+from mooring_server.services.repositories import Repositories
+from mooring_server.services.webservices import SCOPES, Webservices
+from mooring_server.services.workspaces import Workspaces
+from mooring_server.settings import Home
+from mooring_server.store.content import ContentStore
+from mooring_server.store.database import HEAD, Database
+from mooring_server.store.tables import now
+from mooring_server.targets.process import ProcessTarget
+
+_BUILD_THREADS = 2
+_SERVICE_THREADS = 4
+_STOP_SECONDS = 3.0
+
+
+def create_app(home: Home, *, token: str, address: str) -> FastAPI:
+    """The server's application.
+
+    Args:
+        home: its data directory; the caller holds its lock.
+        token: what callers of the native API must show.
+        address: ``host:port`` under which it is reached.
+    """
+    started = now()
+    store = ContentStore(home.content)
+    context = Context(Database.open(home.database), store, address=address, user=_user())
+    operations = Operations(context)
+    workspaces = Workspaces(context)
+    builder = ImageBuilder(store, home.cache)
+    target = ProcessTarget(home.services, Unpacker(store, home.cache / "unpacked"))
+    runners = [
+        Runner(ImageController(context, operations, builder), _BUILD_THREADS),
+        Runner(ServiceController(context, operations, target), _SERVICE_THREADS),
+        Runner(Housekeeper(context, operations, target), 1),
+    ]
+    context.wake_image, context.wake_service = runners[0].wake, runners[1].wake
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        context.signals.attach(asyncio.get_running_loop())
+        for runner in runners:
+            runner.start()
+        yield
+        context.signals.attach(None)
+        await asyncio.to_thread(_stop, runners, context.db)
+
+    app = FastAPI(
+        title="Mooring",
+        version=mooring_server.__version__,
+        openapi_url=f"{ROOT}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.add_middleware(Guard, token=token)
+    install_error_handlers(app)
+
+    @app.get("/livez", tags=["server"])
+    def livez() -> dict[str, str]:
+        """Whether the server answers; needs no token."""
+        return {"status": "ok", "version": mooring_server.__version__}
+
+    @app.get(f"{ROOT}/info", tags=["server"])
+    def info() -> dict[str, Any]:
+        """What server this is."""
+        return {
+            "version": mooring_server.__version__,
+            "pid": os.getpid(),
+            "home": str(home.path),
+            "startedTime": started,
+            "dataVersion": HEAD,
+        }
+
+    app.include_router(workspace_edge.routes(workspaces))
+    app.include_router(model_edge.blob_routes(workspaces, store))
+    app.include_router(model_edge.model_routes(Models(context)))
+    app.include_router(model_edge.environment_routes(Environments(context)))
+    app.include_router(image_edge.routes(Images(context, operations)))
+    for collection in SCOPES:
+        services = Webservices(context, collection)
+        app.include_router(service_edge.routes(services, collection, target))
+    app.include_router(operation_edge.routes(operations, context.signals))
+    app.mount("/v2", registry_app(store, Repositories(context), workspaces.authenticate_registry))
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
+            schema["components"]["schemas"]["Error"] = ERROR_SCHEMA
+            schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            schema["security"] = [{"token": []}]
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    return app
+
+
+def _stop(runners: list[Runner], database: Database) -> None:
+    for runner in runners:
+        runner.stop(_STOP_SECONDS)
+    database.close()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in containers
+        return str(os.getuid())

@@ -1,0 +1,86 @@
+"""Errors as the native API shows them: one mapping for everything that can be raised."""
+
+from __future__ import annotations
+
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+
+from mooring_server.domain.errors import MooringError
+
+log = logging.getLogger(__name__)
+
+
+def error_response(error: MooringError) -> JSONResponse:
+    """The response for an error (docs/protocols.md, section 1)."""
+    headers = {"WWW-Authenticate": "Bearer"} if error.http_status == 401 else None
+    return JSONResponse({"error": error.to_json()}, status_code=error.http_status, headers=headers)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Map every exception to one shape."""
+    app.add_exception_handler(MooringError, _mooring)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OperationalError, _database)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _mooring(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, MooringError)  # noqa: S101 - by registration
+    return error_response(error)
+
+
+async def _validation(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - by registration
+    problems = [f"{'.'.join(str(x) for x in p['loc'][1:]) or 'body'}: {p['msg']}" for p in error.errors()]
+    return error_response(
+        MooringError(
+            "InvalidRequest",
+            "The request does not fit its description: " + "; ".join(problems[:5]),
+            hint="GET /mooring/v1/openapi.json describes every request.",
+            evidence={"problems": "\n".join(problems[:100])},
+            status_code=400,
+        )
+    )
+
+
+async def _http(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - by registration
+    codes = {404: "NotFound", 405: "MethodNotAllowed"}
+    response = error_response(
+        MooringError(
+            codes.get(error.status_code, "InvalidRequest"), str(error.detail), status_code=error.status_code
+        )
+    )
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _database(_request: Request, error: Exception) -> JSONResponse:
+    full = "full" in str(getattr(error, "orig", "")).lower()
+    log.error("database: %s", getattr(error, "orig", error))
+    return error_response(
+        MooringError(
+            "DiskFull" if full else "DatabaseUnavailable",
+            "The server's disk is full." if full else "The server's database did not answer.",
+            hint="Free some space and try again." if full else "Try again; the server's log has the details.",
+            status_code=507 if full else 503,
+        )
+    )
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.error("%s %s", request.method, request.url.path, exc_info=error)
+    return error_response(
+        MooringError(
+            "InternalError",
+            f"The server failed unexpectedly: {type(error).__name__}.",
+            hint="This is a defect in Mooring; the server's log has the traceback.",
+            status_code=500,
+        )
+    )

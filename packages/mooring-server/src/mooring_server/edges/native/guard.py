@@ -1,0 +1,64 @@
+"""What stands before the native API: the token, and a limit for bodies."""
+
+from __future__ import annotations
+
+import hmac
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mooring_server.domain.errors import Denied, MooringError
+from mooring_server.edges.native.errors import error_response
+
+MAX_BODY = 32 * 1024 * 1024
+_PREFIX = "/mooring/"
+
+
+class Guard:
+    """ASGI middleware. Only blob uploads may be larger than `MAX_BODY`; they are streamed."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request pass, or answer it."""
+        if scope["type"] != "http" or not scope["path"].startswith(_PREFIX):
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self._token):
+            denied = Denied(
+                "Unauthorized",
+                "The request has no token, or not this server's." if token else "The request has no token.",
+                hint="On this machine the SDK reads it from server.json; elsewhere set MOORING_TOKEN.",
+            )
+            await error_response(denied)(scope, receive, send)
+            return
+        if scope["method"] == "PUT" and "/blobs/" in scope["path"]:
+            await self._app(scope, receive, send)
+            return
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > MAX_BODY:
+            await error_response(_too_large())(scope, receive, send)
+            return
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BODY:
+                raise _too_large()
+            return message
+
+        await self._app(scope, limited, send)
+
+
+def _too_large() -> MooringError:
+    return MooringError(
+        "BodyTooLarge",
+        f"The request body is larger than {MAX_BODY // 2**20} MiB.",
+        hint="Upload files as blobs.",
+        status_code=413,
+    )

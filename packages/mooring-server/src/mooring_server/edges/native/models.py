@@ -1,0 +1,141 @@
+"""Routes: blobs, models, environments."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import FileResponse
+from starlette.concurrency import run_in_threadpool
+
+from mooring_server.domain.trees import check_digest
+from mooring_server.edges.native.common import ERRORS, WORKSPACE, Filter, PageOf, Ref
+from mooring_server.edges.native.schemas import DigestList, ModelChanges, NewModel
+from mooring_server.services.environments import Environments
+from mooring_server.services.models import Models
+from mooring_server.services.views import EnvironmentPage, ModelView, Page
+from mooring_server.services.workspaces import Workspaces
+from mooring_server.store.content import ContentStore
+
+_CHUNK = 1 << 20
+
+
+def blob_routes(workspaces: Workspaces, store: ContentStore) -> APIRouter:
+    """Content, by digest. Uploads are written as they arrive: memory stays constant."""
+    router = APIRouter(tags=["blobs"], responses=ERRORS)
+
+    @router.post(WORKSPACE + "/blobs/missing")
+    def missing(ref: Ref, body: DigestList) -> dict[str, list[str]]:
+        """Which of these the server does not have yet. Those it has are kept for at least an hour."""
+        workspaces.get(ref)
+        lacking = []
+        for digest in body.digests:
+            if store.has(check_digest(digest)):
+                os.utime(store.path(digest))  # garbage collection leaves what is young
+            else:
+                lacking.append(digest)
+        return {"missing": lacking}
+
+    @router.put(WORKSPACE + "/blobs/{digest}", status_code=201)
+    async def upload(ref: Ref, digest: str, request: Request) -> dict[str, Any]:
+        """Store one blob; its content must have the digest."""
+        check_digest(digest)
+        await run_in_threadpool(workspaces.get, ref)
+        with store.writer() as writer:
+            pending = bytearray()
+            async for chunk in request.stream():
+                pending += chunk
+                if len(pending) >= _CHUNK:
+                    await run_in_threadpool(writer.write, bytes(pending))
+                    pending.clear()
+            await run_in_threadpool(writer.write, bytes(pending))
+            blob = await run_in_threadpool(writer.commit, digest)
+        return {"digest": blob.digest, "size": blob.size}
+
+    return router
+
+
+def model_routes(models: Models) -> APIRouter:
+    """The model registry."""
+    router = APIRouter(tags=["models"], responses=ERRORS)
+
+    @router.post(WORKSPACE + "/models", status_code=201)
+    def register(ref: Ref, body: NewModel) -> ModelView:
+        """Register a new version."""
+        return models.register(ref, body.model_dump())
+
+    @router.get(WORKSPACE + "/models")
+    def list_(
+        ref: Ref,
+        paging: PageOf,
+        name: Filter = None,
+        tags: Filter = None,
+        properties: Filter = None,
+        framework: Filter = None,
+        runId: Filter = None,  # noqa: N803 - Azure's
+        latestVersionOnly: Filter = None,  # noqa: N803 - Azure's
+    ) -> Page[ModelView]:
+        """Models, newest first."""
+        filters = {
+            "name": name,
+            "tags": tags,
+            "properties": properties,
+            "framework": framework,
+            "runId": runId,
+            "latestVersionOnly": latestVersionOnly,
+        }
+        return models.list(ref, filters, paging)
+
+    @router.get(WORKSPACE + "/models/{model_id}")
+    def get(ref: Ref, model_id: str) -> ModelView:
+        """One version, or the latest of a name."""
+        return models.get(ref, model_id)
+
+    @router.patch(WORKSPACE + "/models/{model_id}")
+    def update(ref: Ref, model_id: str, body: ModelChanges) -> ModelView:
+        """Change tags, properties, description, samples or resources."""
+        return models.update(ref, model_id, body.model_dump(exclude_unset=True))
+
+    @router.delete(WORKSPACE + "/models/{model_id}", status_code=204)
+    def delete(ref: Ref, model_id: str) -> None:
+        """Delete a version."""
+        models.delete(ref, model_id)
+
+    @router.get(
+        WORKSPACE + "/models/{model_id}/files/{path:path}",
+        response_class=FileResponse,
+        responses={200: {"content": {"application/octet-stream": {}}}},
+    )
+    def download(ref: Ref, model_id: str, path: Annotated[str, Path(max_length=1024)]) -> FileResponse:
+        """One of its files."""
+        return FileResponse(models.file(ref, model_id, path), media_type="application/octet-stream")
+
+    return router
+
+
+def environment_routes(environments: Environments) -> APIRouter:
+    """Registered environments."""
+    router = APIRouter(tags=["environments"], responses=ERRORS)
+
+    @router.put(WORKSPACE + "/environments/{name}")
+    def register(ref: Ref, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Register a definition; the same one keeps its version."""
+        return environments.register(ref, name, body)
+
+    @router.get(WORKSPACE + "/environments")
+    def list_(ref: Ref) -> EnvironmentPage:
+        """The latest version of each."""
+        return {"value": environments.list(ref)}
+
+    @router.get(WORKSPACE + "/environments/{name}")
+    def get(ref: Ref, name: str) -> dict[str, Any]:
+        """The latest version."""
+        return environments.get(ref, name, None)
+
+    @router.get(WORKSPACE + "/environments/{name}/versions/{version}")
+    def get_version(ref: Ref, name: str, version: str) -> dict[str, Any]:
+        """One version."""
+        return environments.get(ref, name, version)
+
+    return router

@@ -1,0 +1,49 @@
+"""Routes: operations, and waiting for them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.concurrency import run_in_threadpool
+
+from mooring_server.domain.lifecycle import OperationState
+from mooring_server.edges.native.common import ERRORS, WORKSPACE, Ref
+from mooring_server.services.operations import Operations
+from mooring_server.services.signals import Signals
+from mooring_server.services.views import OperationView
+
+
+def routes(operations: Operations, signals: Signals) -> APIRouter:
+    """The routes over the use cases."""
+    router = APIRouter(tags=["operations"], responses=ERRORS)
+
+    @router.get(WORKSPACE + "/operations/{operation_id}")
+    async def get(
+        ref: Ref,
+        operation_id: str,
+        after: Annotated[int, Query(ge=0, le=2**31)] = 0,
+        wait: Annotated[float, Query(ge=0, le=30)] = 0,
+    ) -> OperationView:
+        """The operation; with ``wait`` as soon as something is new: an end, another phase, or log lines."""
+        changed = signals.subscribe(operation_id)
+        try:
+            loop = asyncio.get_running_loop()
+            deadline = loop.time() + wait
+            first: OperationView | None = None
+            while True:
+                changed.clear()
+                view = await run_in_threadpool(operations.get, ref, operation_id, after=after)
+                first = first or view
+                new = view["log"] or view["phases"] != first["phases"]
+                if new or OperationState(view["state"]).ended or loop.time() >= deadline:
+                    return view
+                try:
+                    await asyncio.wait_for(changed.wait(), deadline - loop.time())
+                except (TimeoutError, asyncio.TimeoutError):
+                    return view
+        finally:
+            signals.unsubscribe(operation_id, changed)
+
+    return router

@@ -1,0 +1,153 @@
+"""Request bodies. Unknown fields are refused: what is not understood must not be silently ignored."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# Field names are Azure's JSON names.
+# ruff: noqa: N815
+
+_KEY = Annotated[str, Field(max_length=256)]
+Tags = dict[_KEY, Annotated[str, Field(max_length=4096)]]
+Text = Annotated[str, Field(max_length=10_000)]
+Name = Annotated[str, Field(max_length=512)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+
+
+class Body(BaseModel):
+    """Common configuration."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class WorkspaceSettings(Body):
+    """A new workspace, or changes to one."""
+
+    location: Name | None = None
+    friendlyName: Name | None = None
+    description: Text | None = None
+    tags: Tags | None = None
+    existOk: bool = False
+
+
+class DigestList(Body):
+    """Digests to ask for."""
+
+    digests: list[Name] = Field(max_length=100_000)
+
+
+class File(Body):
+    """One file of a tree; its content was uploaded before."""
+
+    path: Annotated[str, Field(max_length=1024)]
+    digest: Name
+    size: Count | None = None
+    executable: bool = False
+
+
+class ResourceRequirements(Body):
+    """What a model needs."""
+
+    cpu: float | None = Field(default=None, gt=0, le=1024)
+    memoryInGB: float | None = Field(default=None, gt=0, le=65_536)
+    gpu: int | None = Field(default=None, ge=0, le=64)
+
+
+class ModelChanges(Body):
+    """What may change of a model."""
+
+    kvTags: Tags | None = None
+    properties: Tags | None = None
+    description: Text | None = None
+    sampleInputData: Name | None = None
+    sampleOutputData: Name | None = None
+    resourceRequirements: ResourceRequirements | None = None
+
+
+class NewModel(ModelChanges):
+    """A model to register."""
+
+    name: Name
+    files: list[File] = Field(max_length=100_000)
+    framework: Name | None = None
+    frameworkVersion: Name | None = None
+    runId: Name | None = None
+    experimentName: Name | None = None
+
+
+class ImageChanges(Body):
+    """What may change of an image."""
+
+    kvTags: Tags | None = None
+    properties: Tags | None = None
+    description: Text | None = None
+
+
+class ImageRequest(ImageChanges):
+    """What goes into an image."""
+
+    entryScript: Name | None = None
+    sourceDirectory: Name | None = None
+    files: list[File] = Field(default_factory=list, max_length=100_000)
+    modelIds: list[Name] = Field(default_factory=list, max_length=1000)
+    environment: dict[str, Any] | None = None
+    imageFlavor: Literal["WebApiContainer"] | None = None
+
+
+class NewImage(ImageRequest):
+    """An image to build."""
+
+    name: Name
+
+
+class ContainerResources(Body):
+    """Azure's ``containerResourceRequirements``."""
+
+    cpu: float | None = Field(default=None, gt=0, le=1024)
+    memoryInGB: float | None = Field(default=None, gt=0, le=65_536)
+
+
+class Keys(Body):
+    """Keys of the user's own choice."""
+
+    primaryKey: Annotated[str, Field(min_length=8, max_length=256, pattern=r"^[\x21-\x7e]+$")] | None = None
+    secondaryKey: Annotated[str, Field(min_length=8, max_length=256, pattern=r"^[\x21-\x7e]+$")] | None = None
+
+
+class ServiceChanges(Body):
+    """What may change of a service; ``imageId`` or ``imageRequest`` makes a new revision."""
+
+    imageId: Name | None = None
+    imageRequest: ImageRequest | None = None
+    description: Text | None = None
+    kvTags: Tags | None = None
+    properties: Tags | None = None
+    location: Name | None = None
+    authEnabled: bool | None = None
+    sslEnabled: bool | None = None
+    sslCertificate: Text | None = None
+    sslKey: Text | None = None
+    cname: Name | None = None
+    dnsNameLabel: Name | None = None
+    appInsightsEnabled: bool | None = None
+    containerResourceRequirements: ContainerResources | None = None
+    keys: Keys | None = None
+    port: int | None = Field(default=None, ge=1, le=65_535)
+    localSource: dict[str, Any] | None = None
+
+
+class NewService(ServiceChanges):
+    """A service to deploy."""
+
+    name: Name
+    computeType: Literal["ACI", "AKS", "LOCAL"] = "ACI"
+    overwrite: bool = False
+
+
+class KeyChange(Body):
+    """Which key to replace, and by what (null: a random one)."""
+
+    keyType: Literal["Primary", "Secondary"]
+    keyValue: Annotated[str, Field(min_length=8, max_length=256, pattern=r"^[\x21-\x7e]+$")] | None = None

@@ -1,0 +1,57 @@
+"""Routes: workspaces, registry credentials, computes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from mooring_server.edges.native.common import ERRORS, ROOT, WORKSPACE, Filter, Ref
+from mooring_server.edges.native.schemas import WorkspaceSettings
+from mooring_server.services.views import Page, WorkspaceView
+from mooring_server.services.workspaces import Workspaces
+
+
+def routes(workspaces: Workspaces) -> APIRouter:
+    """The routes over the use cases."""
+    router = APIRouter(tags=["workspaces"], responses=ERRORS)
+
+    @router.put(WORKSPACE)
+    def create(ref: Ref, body: WorkspaceSettings, response: Response) -> WorkspaceView:
+        """Create a workspace."""
+        view, created = workspaces.create(ref, body.model_dump(), exist_ok=body.existOk)
+        response.status_code = 201 if created else 200
+        return view
+
+    @router.get(WORKSPACE)
+    def get(ref: Ref) -> WorkspaceView:
+        """One workspace."""
+        return workspaces.get(ref)
+
+    @router.patch(WORKSPACE)
+    def update(ref: Ref, body: WorkspaceSettings) -> WorkspaceView:
+        """Change friendly name, description or tags."""
+        return workspaces.update(ref, body.model_dump(exclude_unset=True))
+
+    @router.delete(WORKSPACE, status_code=204)
+    def delete(ref: Ref) -> None:
+        """Delete an empty workspace."""
+        workspaces.delete(ref)
+
+    @router.get(ROOT + "/subscriptions/{subscription}/workspaces")
+    def list_(subscription: str, resourceGroup: Filter = None) -> Page[WorkspaceView]:  # noqa: N803 - Azure's
+        """The workspaces of a subscription."""
+        return {"value": workspaces.list(subscription, resourceGroup), "nextLink": None}
+
+    @router.post(WORKSPACE + "/listKeys")
+    def list_keys(ref: Ref) -> dict[str, Any]:
+        """The registry's credentials."""
+        return workspaces.list_keys(ref)
+
+    @router.get(WORKSPACE + "/computes")
+    def computes(ref: Ref) -> Page[dict[str, Any]]:
+        """Attached computes: none on a machine of one's own."""
+        workspaces.get(ref)
+        return {"value": [], "nextLink": None}
+
+    return router

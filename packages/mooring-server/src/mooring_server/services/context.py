@@ -1,0 +1,76 @@
+"""What all use cases share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from mooring_server.domain.errors import NotFound
+from mooring_server.domain.names import workspace_key
+from mooring_server.services.signals import Signals
+from mooring_server.store.content import ContentStore
+from mooring_server.store.database import Database
+from mooring_server.store.tables import Counter, Workspace
+
+
+@dataclass(frozen=True)
+class WorkspaceRef:
+    """The names by which a caller speaks of a workspace."""
+
+    subscription: str
+    resource_group: str
+    name: str
+
+
+def _nobody(_id: int) -> None:
+    """Before the controllers run there is nobody to wake; they look at everything when they start."""
+
+
+@dataclass
+class Context:
+    """Stores, signals and the way to wake the controllers.
+
+    Attributes:
+        address: ``host:port`` of this server, as callers and registry clients reach it.
+        user: the name recorded as creator.
+    """
+
+    db: Database
+    store: ContentStore
+    signals: Signals = field(default_factory=Signals)
+    address: str = "127.0.0.1:0"
+    user: str = "unknown"
+    wake_image: Callable[[int], None] = _nobody
+    wake_service: Callable[[int], None] = _nobody
+
+
+def find_workspace(session: Session, ref: WorkspaceRef) -> Workspace:
+    """The workspace a caller named.
+
+    Raises:
+        NotFound: ``WorkspaceNotFound``.
+    """
+    key = workspace_key(ref.subscription, ref.resource_group, ref.name)
+    workspace = session.scalar(select(Workspace).where(Workspace.key == key))
+    if workspace is None:
+        raise NotFound(
+            "WorkspaceNotFound",
+            f"There is no workspace {ref.name!r} in resource group {ref.resource_group!r}, "
+            f"subscription {ref.subscription!r}.",
+            hint="Create it with Workspace.create(...) or `mooring workspace create`.",
+            target=ref.name,
+        )
+    return workspace
+
+
+def next_version(session: Session, workspace: Workspace, kind: str, name: str) -> int:
+    """The next version for a name; never one that was given before."""
+    counter = session.get(Counter, (workspace.id, kind, name))
+    if counter is None:
+        counter = Counter(workspace_id=workspace.id, kind=kind, name=name, last=0)
+        session.add(counter)
+    counter.last += 1
+    return counter.last

@@ -1,0 +1,189 @@
+"""The JSON that callers see (docs/protocols.md, section 2). Field names are Azure's."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypedDict, TypeVar
+
+T = TypeVar("T")
+
+
+class Page(TypedDict, Generic[T]):
+    """One page of a list; ``nextLink`` leads to the next, or is null."""
+
+    value: list[T]
+    nextLink: str | None
+
+
+class FileView(TypedDict):
+    """One file of a tree."""
+
+    path: str
+    digest: str
+    size: int
+    executable: bool
+
+
+class ModelView(TypedDict):
+    """A registered model's version."""
+
+    id: str
+    name: str
+    version: int
+    createdTime: str
+    modifiedTime: str
+    createdBy: dict[str, str]
+    description: str | None
+    kvTags: dict[str, str]
+    properties: dict[str, str]
+    framework: str
+    frameworkVersion: str | None
+    mimeType: str
+    url: str
+    unpack: bool
+    runId: str | None
+    experimentName: str | None
+    resourceRequirements: dict[str, Any] | None
+    sampleInputData: str | None
+    sampleOutputData: str | None
+    files: list[FileView]
+
+
+class ImageView(TypedDict):
+    """An image's version."""
+
+    id: str
+    name: str
+    version: int
+    createdTime: str
+    modifiedTime: str
+    creationState: str
+    description: str | None
+    kvTags: dict[str, str]
+    properties: dict[str, str]
+    imageLocation: str
+    imageDigest: str | None
+    imageType: str
+    imageFlavor: str
+    sizeInBytes: int | None
+    pythonVersion: str | None
+    modelIds: list[str]
+    modelDetails: list[ModelView]
+    imageBuildLogUri: str
+    driverProgram: str | None
+    environment: dict[str, Any] | None
+    changes: list[str]
+    error: dict[str, Any] | None
+    operationId: str
+
+
+class ServiceView(TypedDict):
+    """A web service."""
+
+    id: str
+    name: str
+    computeType: str
+    state: str
+    error: dict[str, Any] | None
+    createdTime: str
+    updatedTime: str
+    createdBy: dict[str, str]
+    description: str | None
+    kvTags: dict[str, str]
+    properties: dict[str, str]
+    location: str
+    authEnabled: bool
+    sslEnabled: bool
+    sslCertificate: str | None
+    sslKey: str | None
+    cname: str | None
+    dnsNameLabel: str | None
+    appInsightsEnabled: bool
+    containerResourceRequirements: dict[str, Any]
+    publicIp: str | None
+    scoringUri: str | None
+    swaggerUri: str | None
+    port: int | None
+    imageId: str
+    imageDigest: str | None
+    imageLocation: str
+    models: list[ModelView]
+    modelIds: list[str]
+    deploymentStatus: dict[str, Any]
+    revision: int
+    activeRevision: int | None
+    isolation: str | None
+    localSource: dict[str, Any] | None
+    environmentImageRequest: dict[str, Any] | None
+    operationId: str
+
+
+class PhaseView(TypedDict):
+    """One phase of an operation."""
+
+    name: str
+    state: str
+    startedTime: str | None
+    endTime: str | None
+    deadlineSeconds: float
+    detail: str
+
+
+class LogView(TypedDict):
+    """One line of an operation's log."""
+
+    seq: int
+    time: str
+    phase: str
+    message: str
+
+
+class OperationView(TypedDict):
+    """A long operation."""
+
+    id: str
+    operationType: str
+    state: str
+    createdTime: str
+    endTime: str | None
+    resourceLocation: str
+    resourceId: str
+    error: dict[str, Any] | None
+    phases: list[PhaseView]
+    log: list[LogView]
+
+
+class KeysView(TypedDict):
+    """A service's keys."""
+
+    primaryKey: str
+    secondaryKey: str
+
+
+class EnvironmentPage(TypedDict):
+    """Registered environments, the latest version of each."""
+
+    value: list[dict[str, Any]]
+
+
+class WorkspaceView(TypedDict):
+    """A workspace, as ARM shows it and as ``Workspace.get_details()`` returns it."""
+
+    id: str
+    name: str
+    location: str
+    type: str
+    tags: dict[str, str]
+    sku: dict[str, str]
+    workspaceid: str
+    friendlyName: str
+    description: str
+    creationTime: str
+    containerRegistry: str
+    keyVault: str
+    applicationInsights: str
+    storageAccount: str
+    discoveryUrl: str
+    identity: dict[str, str]
+    subscription: str
+    resourceGroup: str
+    provisioningState: str

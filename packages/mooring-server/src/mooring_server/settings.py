@@ -1,0 +1,116 @@
+"""Where a server keeps its data, and what it remembers over restarts."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from mooring_server.domain.errors import MooringError
+
+
+@dataclass(frozen=True)
+class Home:
+    """The data directory (docs/protocols.md, section 3)."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path) -> Home:
+        """Make the directory if it is not there; refuse one that belongs to somebody else.
+
+        Raises:
+            MooringError: ``HomeNotOwned``, ``HomeNotWritable``.
+        """
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            owner = path.stat().st_uid
+        except OSError as error:
+            raise MooringError(
+                "HomeNotWritable",
+                f"The data directory {path} cannot be used: {error.strerror}.",
+                hint="Set MOORING_HOME to a directory of your own.",
+                phase="Start",
+            ) from error
+        if owner != os.geteuid():
+            raise MooringError(
+                "HomeNotOwned",
+                f"The data directory {path} belongs to user {owner}, not to user {os.geteuid()}.",
+                hint="Set MOORING_HOME to a directory of your own, or run as its owner.",
+                phase="Start",
+            )
+        path.chmod(0o700)
+        (path / "logs").mkdir(mode=0o700, exist_ok=True)
+        return cls(path)
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.path / "mooring.db"
+
+    @property
+    def content(self) -> Path:
+        """The content store."""
+        return self.path / "content"
+
+    @property
+    def cache(self) -> Path:
+        """What may be deleted: layers, unpacked environments."""
+        return self.path / "cache"
+
+    @property
+    def services(self) -> Path:
+        """Running services."""
+        return self.path / "services"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the running server."""
+        return self.path / "server.lock"
+
+    @property
+    def announcement(self) -> Path:
+        """Where clients find the running server."""
+        return self.path / "server.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Kept in ``settings.json``: the token, and the port of the last run (image locations name it)."""
+
+    token: str
+    port: int
+
+    @classmethod
+    def load(cls, home: Home) -> Settings:
+        """What the last run kept, or a new token."""
+        path = home.path / "settings.json"
+        if not path.exists():
+            return cls(secrets.token_urlsafe(32), 0)
+        try:
+            stored = json.loads(path.read_text())
+            return cls(str(stored["token"]), int(stored["port"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise MooringError(
+                "SettingsUnreadable",
+                f"{path} cannot be read: {error}.",
+                hint="Remove it; a new token is made then.",
+                phase="Start",
+            ) from error
+
+    def save(self, home: Home) -> None:
+        """Write atomically, readable by the owner only."""
+        write_private(home.path / "settings.json", json.dumps({"token": self.token, "port": self.port}))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file atomically by one that only its owner can read."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

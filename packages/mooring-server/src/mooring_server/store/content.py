@@ -1,0 +1,284 @@
+"""The content store: immutable blobs on disk, named by their SHA-256.
+
+    <root>/blobs/sha256/ab/<hex>    finished blobs, read-only, complete by construction
+    <root>/uploads/                 blobs being written; a crash leaves files here and nowhere else
+
+A blob becomes visible by one atomic rename after its bytes are on disk, so that a reader never sees half a
+blob and two writers of the same content cannot disturb each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO
+
+from mooring_server.domain.errors import InvalidRequest, MooringError, NotFound
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+CHUNK = 1 << 20
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})\Z")
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A finished blob: ``sha256:<hex>`` and its size in bytes."""
+
+    digest: str
+    size: int
+
+
+def digest_of(data: bytes) -> str:
+    """The digest under which ``data`` is stored."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def parse_digest(digest: str) -> str:
+    """Give the hexadecimal part of a digest.
+
+    The pattern admits nothing that could be a path, so a digest from the network may become a file name.
+
+    Raises:
+        InvalidRequest: code ``DigestInvalid``.
+    """
+    match = _DIGEST.match(digest)
+    if match is None:
+        raise InvalidRequest(
+            "DigestInvalid",
+            f"{digest[:100]!r} is not a digest; expected sha256: and 64 lower-case hexadecimal digits.",
+            target=digest[:100],
+        )
+    return match.group(1)
+
+
+def disk_full(error: OSError, directory: Path, needed: int) -> MooringError | None:
+    """The error to show when ``error`` says that no space is left, else None.
+
+    Args:
+        error: as raised by a write below ``directory``.
+        directory: on the file system that is full.
+        needed: bytes that had to be written, as far as known.
+    """
+    if error.errno not in _FULL:
+        return None
+    free = shutil.disk_usage(directory).free
+    return MooringError(
+        "DiskFull",
+        f"No space is left below {directory}: {free:,} bytes are free, at least {needed:,} are needed.",
+        hint="Free some space, delete images and models that are no longer used, or move MOORING_HOME.",
+        phase="Upload",
+        evidence={"free": str(free), "needed": str(needed)},
+        status_code=507,
+    )
+
+
+class BlobWriter:
+    """Writes one blob; made by `ContentStore.writer`.
+
+    A context manager: leaving it without `commit` removes what was written.
+    """
+
+    def __init__(self, store: ContentStore) -> None:
+        self._store = store
+        self._hash = hashlib.sha256()
+        self.size = 0
+        descriptor, name = tempfile.mkstemp(dir=store.uploads)
+        self._path = Path(name)
+        # Unbuffered: writers give large pieces, and nothing may be left to flush when the disk is full.
+        self._file = os.fdopen(descriptor, "wb", buffering=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.abort()
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Append ``data``.
+
+        Raises:
+            MooringError: code ``DiskFull``; the temporary file is gone then.
+        """
+        view = memoryview(data)
+        written = 0
+        try:
+            while written < len(view):
+                written += self._file.write(view[written:]) or 0
+        except OSError as error:
+            raise self._failed(error, self.size + len(view)) from error
+        self._hash.update(view)
+        self.size += len(view)
+        return len(view)
+
+    def commit(self, expected: str | None = None) -> Blob:
+        """Make the blob visible under its digest.
+
+        Args:
+            expected: the digest the caller announced.
+
+        Raises:
+            InvalidRequest: code ``DigestMismatch``; nothing is stored.
+            MooringError: code ``DiskFull``.
+        """
+        digest = "sha256:" + self._hash.hexdigest()
+        if expected is not None and expected != digest:
+            self.abort()
+            raise InvalidRequest(
+                "DigestMismatch",
+                f"The {self.size:,} bytes have the digest {digest}, but {expected[:100]} was announced.",
+                hint="Send it again; the file may have changed while it was read.",
+                phase="Upload",
+                target=expected[:100],
+            )
+        target = self._store._location(digest)  # noqa: SLF001 - the writer is the store's other half
+        try:
+            os.fchmod(self._file.fileno(), 0o444)
+            os.fsync(self._file.fileno())
+            self._file.close()
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._path.replace(target)
+            _sync_directory(target.parent)
+        except OSError as error:
+            raise self._failed(error, self.size) from error
+        return Blob(digest, self.size)
+
+    def abort(self) -> None:
+        """Throw away what was written; harmless after `commit`."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+    def _failed(self, error: OSError, needed: int) -> Exception:
+        self.abort()
+        return disk_full(error, self._store.root, needed) or error
+
+
+class ContentStore:
+    """Blobs below one directory; safe for several threads and processes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.uploads = root / "uploads"
+        self._blobs = root / "blobs" / "sha256"
+        self.uploads.mkdir(parents=True, exist_ok=True)
+        self._blobs.mkdir(parents=True, exist_ok=True)
+
+    def has(self, digest: str) -> bool:
+        """Whether the blob is stored."""
+        return self._location(digest).is_file()
+
+    def path(self, digest: str) -> Path:
+        """The blob's file, to be read only.
+
+        Raises:
+            NotFound: code ``BlobNotFound``.
+        """
+        path = self._location(digest)
+        if not path.is_file():
+            raise _not_found(digest)
+        return path
+
+    def size(self, digest: str) -> int:
+        """The blob's size in bytes.
+
+        Raises:
+            NotFound: code ``BlobNotFound``.
+        """
+        try:
+            return self._location(digest).stat().st_size
+        except FileNotFoundError:
+            raise _not_found(digest) from None
+
+    def open(self, digest: str) -> BinaryIO:
+        """Open the blob for reading.
+
+        Raises:
+            NotFound: code ``BlobNotFound``.
+        """
+        try:
+            return self._location(digest).open("rb")
+        except FileNotFoundError:
+            raise _not_found(digest) from None
+
+    def read(self, digest: str) -> bytes:
+        """All bytes of a small blob."""
+        with self.open(digest) as file:
+            return file.read()
+
+    def put_bytes(self, data: bytes) -> str:
+        """Store ``data`` and give its digest."""
+        digest = digest_of(data)
+        if self.has(digest):
+            return digest
+        with self.writer() as writer:
+            writer.write(data)
+            return writer.commit().digest
+
+    def put_file(self, path: Path) -> Blob:
+        """Store a copy of a file."""
+        with path.open("rb") as source, self.writer() as writer:
+            while chunk := source.read(CHUNK):
+                writer.write(chunk)
+            return writer.commit()
+
+    def writer(self) -> BlobWriter:
+        """Begin a blob whose bytes come in pieces."""
+        return BlobWriter(self)
+
+    def delete(self, digest: str) -> bool:
+        """Remove the blob; False if there was none."""
+        try:
+            self._location(digest).unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def digests(self) -> Iterator[str]:
+        """The digests of all blobs, sorted within each of the 256 directories."""
+        for directory in sorted(self._blobs.iterdir()):
+            for file in sorted(directory.iterdir()):
+                yield f"sha256:{file.name}"
+
+    def remove_stale_uploads(self, older_than_s: float) -> int:
+        """Remove uploads nobody has written to for that long; how many there were."""
+        oldest = time.time() - older_than_s
+        removed = 0
+        for file in self.uploads.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # committed or aborted meanwhile
+                if file.stat().st_mtime <= oldest:
+                    file.unlink()
+                    removed += 1
+        return removed
+
+    def _location(self, digest: str) -> Path:
+        name = parse_digest(digest)
+        return self._blobs / name[:2] / name
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _not_found(digest: str) -> NotFound:
+    return NotFound("BlobNotFound", f"The content store has no {digest}.", target=digest)

@@ -1,0 +1,114 @@
+"""The database: SQLAlchemy on SQLite in WAL mode, brought to the newest schema when opened."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from mooring_server.domain.errors import MooringError
+
+# The newest revision below migrations/versions; a test keeps it in step.
+HEAD = "0001"
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Database:
+    """Sessions on one database.
+
+    Reads run concurrently. Writes take their turn on a lock before SQLite's own (``BEGIN IMMEDIATE``), so that
+    they wait without polling; other databases need neither.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine = _engine(url)
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self._writing = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path) -> Database:
+        """Open the SQLite file, creating it or migrating it to `HEAD` first.
+
+        Raises:
+            MooringError: ``DataTooNew`` when a newer Mooring wrote it; nothing was changed.
+        """
+        database = cls(f"sqlite:///{path}")
+        database.migrate()
+        path.chmod(0o600)
+        return database
+
+    def migrate(self) -> None:
+        """Bring the schema to `HEAD`. Alembic is imported only when there is something to do."""
+        current = self.version()
+        if current == HEAD:
+            return
+        if current is not None and current > HEAD:
+            raise MooringError(
+                "DataTooNew",
+                f"The data directory has schema {current}, this Mooring knows schemas up to {HEAD}.",
+                hint="Use the Mooring version that wrote it, or a newer one.",
+                phase="Start",
+                status_code=500,
+            )
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        with self.engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def version(self) -> str | None:
+        """The schema revision of the data, or None when there is none yet."""
+        with self.engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session for reading; what it loaded stays usable afterwards."""
+        with self._sessions() as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session that commits at the end, or rolls back when the block raises."""
+        with self._writing, self._sessions() as session:
+            session.connection(execution_options={"mooring_write": True})
+            try:
+                yield session
+                session.commit()
+            except BaseException:
+                session.rollback()
+                raise
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"check_same_thread": False} if "sqlite" in url else {})
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where we say, see _begin_sqlite
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    options = connection.get_execution_options()
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("mooring_write") else "BEGIN")

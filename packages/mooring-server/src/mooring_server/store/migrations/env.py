@@ -1,0 +1,13 @@
+"""Alembic's environment: runs on the connection that `store.database` gives."""
+
+from alembic import context
+
+from mooring_server.store.tables import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

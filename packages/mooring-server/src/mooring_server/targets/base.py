@@ -1,0 +1,95 @@
+"""What every target offers: the seam between control plane and the places where services run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class ServiceSpec:
+    """One service as it shall run.
+
+    Attributes:
+        uid: identity of the service, stable over updates.
+        revision: number of the image-and-resources combination; another one starts new workers.
+        generation: number of the request; grows with every change.
+        image_digest: manifest in the content store.
+        auth_keys: accepted keys; empty: no authentication.
+        cpu_cores: ceiling once the service is ready.
+        memory_bytes: hard limit of each worker.
+        port: a fixed port, or 0 for one that the target chooses once.
+        env: variables beside those of the image (``SERVICE_NAME``, ...).
+    """
+
+    uid: str
+    name: str
+    generation: int
+    revision: int
+    image_digest: str
+    auth_keys: tuple[str, ...]
+    cpu_cores: float
+    memory_bytes: int
+    port: int = 0
+    workers: int = 1
+    scoring_timeout_ms: int = 60_000
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What runs.
+
+    Attributes:
+        phase: ``Starting, Ready, Switching, Degraded, Failed`` or ``Absent`` (nothing runs).
+        active_revision: the revision that answers, or None.
+        target_revision: the revision last asked for.
+        failure: the error JSON of the target revision's failure, or None.
+        isolation: how the workers are confined.
+    """
+
+    phase: str
+    url: str | None = None
+    active_revision: int | None = None
+    target_revision: int | None = None
+    generation: int = 0
+    failure: Mapping[str, Any] | None = None
+    isolation: str | None = None
+    workers: tuple[Mapping[str, Any], ...] = ()
+
+
+class Target(Protocol):
+    """A place where services run. All calls are idempotent and may be repeated after a crash."""
+
+    def prepare(self, image_digest: str) -> None:
+        """Make the image ready to start (unpack, pull)."""
+        ...
+
+    def apply(self, spec: ServiceSpec) -> None:
+        """Make ``spec`` what shall run; returns at once.
+
+        Raises:
+            MooringError: with phase ``Start`` when it cannot even be begun.
+        """
+        ...
+
+    def observe(self, uid: str) -> Observation:
+        """What runs now."""
+        ...
+
+    def logs(self, uid: str, tail: int) -> str:
+        """The last ``tail`` lines of the service's output, also after its processes are gone."""
+        ...
+
+    def follow_logs(self, uid: str, tail: int) -> Iterator[str]:
+        """The last lines, then what follows, until the service is gone."""
+        ...
+
+    def delete(self, uid: str) -> None:
+        """Stop it and remove everything it left."""
+        ...
+
+    def prune(self, keep: set[str]) -> None:
+        """Remove what was prepared for images other than ``keep`` (manifest digests)."""
+        ...

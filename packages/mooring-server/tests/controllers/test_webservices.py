@@ -1,0 +1,325 @@
+"""The life of a service, with a target and a builder in memory and everything else real."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from mooring_server.controllers.garbage import Housekeeper
+from mooring_server.controllers.images import ImageController
+from mooring_server.controllers.webservices import ServiceController
+from mooring_server.domain.errors import Conflict, MooringError, PhaseFailed
+from mooring_server.domain.lifecycle import OperationState
+from mooring_server.services.context import Context, WorkspaceRef
+from mooring_server.services.images import Images
+from mooring_server.services.models import Models
+from mooring_server.services.operations import Operations
+from mooring_server.services.paging import Paging
+from mooring_server.services.webservices import Webservices
+from mooring_server.store.tables import Image, Service
+from mooring_server.testing import FakeBuilder, FakeTarget
+
+SCRIPT = b"def init(): pass\ndef run(data): return data\n"
+
+
+@dataclass
+class Scenario:
+    """One workspace; the controllers are called by hand, in the order a test wants."""
+
+    context: Context
+    ref: WorkspaceRef
+
+    def __post_init__(self) -> None:
+        self.operations = Operations(self.context)
+        self.services = Webservices(self.context, "services")
+        self.images = Images(self.context, self.operations)
+        self.builder = FakeBuilder(self.context.store)
+        self.target = FakeTarget()
+        self.image_controller = ImageController(self.context, self.operations, self.builder)
+        self.controller = ServiceController(self.context, self.operations, self.target)
+
+    def script(self, source: bytes = SCRIPT) -> dict[str, Any]:
+        digest = self.context.store.put_bytes(source)
+        return {
+            "entryScript": "score.py",
+            "files": [{"path": "score.py", "digest": digest}],
+            "modelIds": [],
+            "environment": {},
+        }
+
+    def deploy(self, source: bytes = SCRIPT, **more: Any) -> dict[str, Any]:
+        request = {"name": "svc", "computeType": "ACI", "imageRequest": self.script(source), **more}
+        return self.services.create(self.ref, request)
+
+    def build(self) -> None:
+        for key in self.image_controller.known():
+            self.image_controller.reconcile(key)
+
+    def look(self) -> None:
+        """What the runner would do: look until nothing changes at once."""
+        for key in list(self.controller.known()):
+            for _ in range(10):
+                if self.controller.reconcile(key) != 0.0:
+                    break
+
+    def run(self, *, finish: bool = True) -> dict[str, Any]:
+        self.build()
+        self.look()
+        for uid in list(self.target.specs):
+            if finish and self.target.seen[uid].failure is None:
+                self.target.finish(uid)
+        self.look()
+        return self.view()
+
+    def view(self) -> dict[str, Any]:
+        return self.services.get(self.ref, "svc")
+
+    def operation(self, view: dict[str, Any]) -> dict[str, Any]:
+        return self.operations.get(self.ref, view["operationId"])
+
+    def uid(self) -> str:
+        return self.services.uid(self.ref, "svc")
+
+
+@pytest.fixture
+def scenario(context: Context, ref: WorkspaceRef) -> Scenario:
+    return Scenario(context, ref)
+
+
+def test_from_request_to_healthy(scenario: Scenario) -> None:
+    asked = scenario.deploy(authEnabled=True)
+    assert asked["state"] == "Transitioning"
+    assert scenario.operation(asked)["state"] == "NotStarted"
+    scenario.build()
+    scenario.look()
+    assert [p["state"] for p in scenario.operation(asked)["phases"]] == [
+        "Succeeded", "Succeeded", "Succeeded", "Succeeded", "Running"
+    ]  # fmt: skip
+    scenario.target.finish(scenario.uid())
+    scenario.look()
+    view = scenario.view()
+    assert view["state"] == "Healthy"
+    assert view["scoringUri"] == "http://127.0.0.1:9/score"
+    assert view["error"] is None
+    operation = scenario.operation(asked)
+    assert operation["state"] == "Succeeded"
+    assert "resolving nothing" in [line["message"] for line in operation["log"]]
+    keys = scenario.services.keys(scenario.ref, "svc")
+    assert set(scenario.target.specs[scenario.uid()].auth_keys) == set(keys.values())
+
+
+def test_a_taken_name(scenario: Scenario) -> None:
+    scenario.deploy()
+    scenario.run()
+    with pytest.raises(Conflict) as caught:
+        scenario.deploy()
+    assert caught.value.code == "ServiceExists"
+    before = scenario.view()
+    scenario.deploy(b"# new\n" + SCRIPT, overwrite=True)
+    after = scenario.run()
+    assert after["id"] == before["id"]
+    assert after["revision"] == before["revision"] + 1
+    assert after["imageId"] != before["imageId"]
+
+
+def test_a_build_that_fails_ends_the_first_deployment(scenario: Scenario) -> None:
+    def refuse(_request: object) -> None:
+        raise PhaseFailed(
+            "PackagesNotResolved", "no such package", phase="Resolve", evidence={"resolver": "..."}
+        )
+
+    scenario.builder.outcome = refuse
+    asked = scenario.deploy()
+    view = scenario.run()
+    assert view["state"] == "Failed"
+    assert view["error"]["code"] == "PackagesNotResolved"
+    operation = scenario.operation(asked)
+    assert operation["state"] == "Failed"
+    assert operation["error"]["evidence"] == {"resolver": "..."}
+    assert scenario.target.specs == {}
+
+
+def test_a_builder_with_a_bug_ends_it_too(scenario: Scenario) -> None:
+    def bug(_request: object) -> None:
+        raise ZeroDivisionError("oops")
+
+    scenario.builder.outcome = bug
+    scenario.deploy()
+    view = scenario.run()
+    assert view["error"]["code"] == "InternalError"
+    assert "oops" in view["error"]["evidence"]["traceback"]
+
+
+def test_a_bad_update_never_replaces_what_works(scenario: Scenario) -> None:
+    scenario.deploy()
+    good = scenario.run()
+    asked = scenario.services.update(
+        scenario.ref, "svc", {"imageRequest": scenario.script(b"# bad\n" + SCRIPT)}
+    )
+    scenario.build()
+    scenario.look()
+    assert scenario.target.specs[scenario.uid()].revision == 2
+    scenario.target.break_(scenario.uid())
+    scenario.look()
+    view = scenario.view()
+    assert view["state"] == "Healthy"
+    assert view["error"]["code"] == "InitRaised"
+    assert view["imageId"] == good["imageId"]
+    assert scenario.operation(asked)["state"] == "Failed"
+    # The target was given the good revision again, and the next update gets a number of its own.
+    assert scenario.target.specs[scenario.uid()].revision == 1
+    scenario.services.update(scenario.ref, "svc", {"imageRequest": scenario.script(b"# good\n" + SCRIPT)})
+    view = scenario.run()
+    assert (view["state"], view["error"], view["revision"]) == ("Healthy", None, 3)
+
+
+def test_a_failed_first_deployment_can_be_mended(scenario: Scenario) -> None:
+    scenario.deploy()
+    scenario.build()
+    scenario.look()
+    scenario.target.break_(scenario.uid())
+    scenario.look()
+    assert scenario.view()["state"] == "Failed"
+    scenario.deploy(b"# mended\n" + SCRIPT, overwrite=True)
+    assert scenario.run()["state"] == "Healthy"
+
+
+def test_a_newer_request_cancels_the_older_operation(scenario: Scenario) -> None:
+    first = scenario.deploy()
+    scenario.build()
+    scenario.look()
+    second = scenario.services.update(scenario.ref, "svc", {"kvTags": {"a": "b"}})
+    assert scenario.operation(first)["state"] == "Cancelled"
+    assert scenario.operation(first)["error"]["code"] == "Superseded"
+    assert scenario.run()["state"] == "Healthy"
+    assert scenario.operation(second)["state"] == "Succeeded"
+
+
+def test_settings_change_without_new_workers(scenario: Scenario) -> None:
+    scenario.deploy()
+    before = scenario.run()
+    scenario.services.update(scenario.ref, "svc", {"authEnabled": True, "kvTags": {"a": "b"}})
+    after = scenario.run(finish=False)
+    assert after["state"] == "Healthy"
+    assert after["revision"] == before["revision"]
+    assert after["kvTags"] == {"a": "b"}
+    assert len(scenario.target.specs[scenario.uid()].auth_keys) == 2
+    scenario.services.update(scenario.ref, "svc", {"containerResourceRequirements": {"cpu": 2}})
+    assert scenario.run()["revision"] == before["revision"] + 1
+
+
+def test_keys_survive_deletion(scenario: Scenario) -> None:
+    scenario.deploy(authEnabled=True)
+    scenario.run()
+    keys = scenario.services.keys(scenario.ref, "svc")
+    asked = scenario.services.delete(scenario.ref, "svc")
+    assert asked["state"] == "Deleting"
+    with pytest.raises(Conflict, match="being deleted"):
+        scenario.deploy(overwrite=True)
+    scenario.look()
+    assert scenario.operation(asked)["state"] == "Succeeded"
+    with pytest.raises(MooringError, match="no service"):
+        scenario.view()
+    assert scenario.images.list(scenario.ref, {}, Paging("/"))["value"] == []
+    with scenario.context.db.read() as session:
+        assert session.query(Image).count() == session.query(Service).count() == 0
+    scenario.deploy(authEnabled=True)
+    scenario.run()
+    assert scenario.services.keys(scenario.ref, "svc") == keys
+    scenario.services.regenerate_key(scenario.ref, "svc", "Primary", None)
+    scenario.run(finish=False)
+    new = scenario.services.keys(scenario.ref, "svc")
+    assert new["primaryKey"] != keys["primaryKey"]
+    assert new["secondaryKey"] == keys["secondaryKey"]
+    assert new["primaryKey"] in scenario.target.specs[scenario.uid()].auth_keys
+
+
+def test_what_is_lost_comes_back(scenario: Scenario) -> None:
+    scenario.deploy()
+    scenario.run()
+    scenario.target.lose(scenario.uid())
+    scenario.look()
+    assert scenario.view()["state"] == "Unhealthy"
+    scenario.target.finish(scenario.uid())
+    scenario.look()
+    assert scenario.view()["state"] == "Healthy"
+
+
+def test_a_phase_that_never_ends(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = scenario.deploy()
+    scenario.build()
+    scenario.look()
+    ahead = time.time() + 10_000
+    monkeypatch.setattr("mooring_server.controllers.garbage.time.time", lambda: ahead)
+    Housekeeper(scenario.context, scenario.operations, scenario.target).expire()
+    monkeypatch.undo()
+    assert scenario.operation(asked)["state"] == OperationState.TIMED_OUT.value
+    scenario.look()
+    view = scenario.view()
+    assert view["state"] == "Failed"
+    assert view["error"]["code"] == "PhaseTimeout"
+    assert view["error"]["phase"] == "Init"
+
+
+@pytest.mark.parametrize("interrupt", range(8))
+def test_it_goes_on_after_a_crash_at_any_step(
+    scenario: Scenario, interrupt: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process dies at the n-th call of anything that has an effect; a new one starts over."""
+    calls = 0
+
+    def dying(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == interrupt + 1:
+                raise SystemExit
+            return real(*args, **kwargs)
+
+        return call
+
+    scenario.deploy()
+    with monkeypatch.context() as patch:
+        for holder, name in (
+            (scenario.builder, "build"),
+            (scenario.target, "prepare"),
+            (scenario.target, "apply"),
+            (scenario.operations, "advance"),
+        ):
+            patch.setattr(holder, name, dying(getattr(holder, name)))
+        with contextlib.suppress(SystemExit):
+            scenario.run()
+    view = scenario.run()
+    assert view["state"] == "Healthy"
+    assert scenario.operation(view)["state"] == "Succeeded"
+    assert view["revision"] == 1
+
+
+def test_models_and_images_in_use_cannot_be_deleted(scenario: Scenario) -> None:
+    models = Models(scenario.context)
+    digest = scenario.context.store.put_bytes(b"model")
+    models.register(scenario.ref, {"name": "m", "files": [{"path": "m.pkl", "digest": digest}]})
+    request = {**scenario.script(), "modelIds": ["m"]}
+    image = scenario.images.create(scenario.ref, "img", request)
+    assert image["id"] == "img:1"
+    assert image["creationState"] == "Running"
+    scenario.build()
+    assert scenario.images.get(scenario.ref, "img")["creationState"] == "Succeeded"
+    assert [m.name for m in scenario.builder.built[0].models] == ["m"]
+    scenario.services.create(scenario.ref, {"name": "svc", "computeType": "ACI", "imageId": "img:1"})
+    scenario.run()
+    with pytest.raises(Conflict) as caught:
+        models.delete(scenario.ref, "m:1")
+    assert caught.value.code == "ModelInUse"
+    assert "img:1" in caught.value.message
+    with pytest.raises(Conflict) as caught:
+        scenario.images.delete(scenario.ref, "img:1")
+    assert caught.value.code == "ImageInUse"
+    assert "svc" in caught.value.message
+    scenario.services.delete(scenario.ref, "svc")
+    scenario.look()
+    scenario.images.delete(scenario.ref, "img:1")
+    models.delete(scenario.ref, "m:1")
