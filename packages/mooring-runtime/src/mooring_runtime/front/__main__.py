@@ -1,0 +1,32 @@
+"""The front's process: ``python -m mooring_runtime.front`` with its settings in ``MOORING_FRONT`` (JSON).
+
+Settings: ``host``, ``port``, ``control_fd`` (a socket to the supervisor), ``run_dir`` (where the workers'
+sockets are).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+
+from mooring_runtime.front.granian_engine import GranianEngine
+from mooring_runtime.front.service import Front
+
+
+def main() -> int:
+    """Serves until the supervisor says stop or goes away."""
+    settings = json.loads(os.environ.pop("MOORING_FRONT"))
+    front = Front(
+        GranianEngine(),
+        host=settings["host"],
+        port=settings["port"],
+        control_fd=settings["control_fd"],
+        run_dir=settings["run_dir"],
+    )
+    return asyncio.run(front.run())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

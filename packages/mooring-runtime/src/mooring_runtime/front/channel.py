@@ -1,0 +1,141 @@
+"""The front's connection to one worker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from mooring_runtime.front.exchange import Headers
+from mooring_runtime.worker import frames
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A worker's answer.
+
+    Attributes:
+        milliseconds: how long ``run`` took, three decimals; None when it failed.
+        failed: whether ``run`` failed.
+    """
+
+    status: int
+    headers: Headers
+    body: bytes
+    milliseconds: str | None
+    failed: bool
+
+
+class ScoringFailed(Exception):
+    """A request that got no answer from a worker.
+
+    Attributes:
+        status: of the answer to the caller.
+        failed: whether ``run`` is to blame.
+        retry_after: seconds; None if trying again is no use.
+    """
+
+    def __init__(
+        self, status: int, message: str, *, failed: bool = False, retry_after: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.failed = failed
+        self.retry_after = retry_after
+
+
+class Ticket(Protocol):
+    """A request on its way to a worker."""
+
+    request_id: str
+    future: asyncio.Future[Reply]
+
+    def frame(self, mode: str) -> tuple[int, bytes, bytes]:
+        """Kind, head and body of the frame for a worker whose input mode is ``mode``."""
+        ...
+
+
+JSON_HEADERS: Headers = [("content-type", "application/json")]
+
+
+class Channel(asyncio.Protocol):
+    """One worker: idle, or busy with one ticket.
+
+    Args:
+        worker: the supervisor's name for it.
+        mode: its input mode.
+        changed: called when it has become idle or has closed.
+    """
+
+    def __init__(self, worker: str, mode: str, changed: Callable[[Channel], None]) -> None:
+        self.worker = worker
+        self.mode = mode
+        self.draining = False
+        self.closed = False
+        self.ticket: Ticket | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self._changed = changed
+        self._decoder = frames.Decoder()
+        self._transport: asyncio.Transport | None = None
+        self._frame_id = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keeps the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def send(self, ticket: Ticket) -> None:
+        """Gives the worker a request; the channel must be idle and open."""
+        if self._transport is None:
+            raise RuntimeError("the channel has no connection")
+        kind, head, body = ticket.frame(self.mode)
+        self.ticket = ticket
+        self._frame_id = (self._frame_id + 1) & 0xFFFFFFFF
+        self._transport.write(frames.encode(self._frame_id, kind, head, body))
+
+    def data_received(self, data: bytes) -> None:
+        """Hands the worker's answer to whoever waits for it."""
+        try:
+            for frame_id, kind, head, body in self._decoder.feed(data):
+                self._answer(frame_id, kind, head, body)
+        except (frames.FrameError, ValueError, KeyError, UnicodeDecodeError) as exc:
+            self.close(ScoringFailed(502, f"The worker answered something that is no answer: {exc}"))
+
+    def _answer(self, frame_id: int, kind: int, head: bytes, body: bytes) -> None:
+        ticket = self.ticket
+        if ticket is None or frame_id != self._frame_id:
+            raise ValueError("an answer to no request")
+        if kind == frames.RESULT:
+            reply = Reply(200, JSON_HEADERS, body, head.decode("ascii"), failed=False)
+        else:
+            said = json.loads(head)
+            headers = [(name, value) for name, value in said["headers"]]
+            reply = Reply(said["status"], headers, body, said["ms"], said["failed"])
+        self._release()
+        if not ticket.future.done():
+            ticket.future.set_result(reply)
+        self._changed(self)
+
+    def _release(self) -> None:
+        self.ticket = None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """The worker is gone; the request it had is lost with it."""
+        self.close(ScoringFailed(502, "The worker died while it ran the scoring script.", failed=True))
+
+    def close(self, reason: ScoringFailed) -> None:
+        """Ends the connection; a request in flight fails for ``reason``."""
+        if self.closed:
+            return
+        self.closed = True
+        ticket = self.ticket
+        self._release()
+        if self._transport is not None:
+            self._transport.abort()
+        if ticket is not None and not ticket.future.done():
+            ticket.future.set_exception(reason)
+        self._changed(self)

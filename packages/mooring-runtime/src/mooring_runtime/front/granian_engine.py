@@ -1,0 +1,143 @@
+"""The HTTP engine: granian's embedded server and its RSGI interface.
+
+On Linux granian binds its own socket with SO_REUSEPORT (``granian.server.common._init_shared_socket``),
+which is what lets the supervisor keep the port reserved while a front is down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from granian._granian import RSGIProtocolClosed, RSGIProtocolError
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+from granian.server.embed import Server
+
+from mooring_runtime.front.exchange import App, BodyTooLarge, ClientGone, Headers
+
+BACKLOG = 1024
+MAX_CONNECTIONS = 4096
+# A body that is too long is still read up to here: a caller that is busy sending does not see the answer.
+DISCARD = 16 << 20
+PROBE_SECONDS = 0.005
+
+
+class GranianExchange:
+    """An `Exchange` over an RSGI scope and protocol."""
+
+    __slots__ = ("_headers", "_proto", "_scope", "method", "path")
+
+    def __init__(self, scope: Any, proto: Any) -> None:
+        self._scope = scope
+        self._proto = proto
+        self._headers = scope.headers
+        self.method: str = scope.method
+        self.path: str = scope.path
+
+    @property
+    def query(self) -> str:
+        """Without the question mark."""
+        return str(self._scope.query_string)
+
+    @property
+    def scheme(self) -> str:
+        """``http`` or ``https``."""
+        return str(self._scope.scheme)
+
+    @property
+    def host(self) -> str:
+        """The host and port the caller asked for."""
+        return str(self._scope.authority or self._headers.get("host") or self._scope.server)
+
+    def header(self, name: str) -> str | None:
+        """A header's value."""
+        value: str | None = self._headers.get(name)
+        return value
+
+    def headers(self) -> Sequence[tuple[str, str]]:
+        """All headers."""
+        items: list[tuple[str, str]] = self._headers.items()
+        return items
+
+    async def body(self, limit: int) -> bytes:
+        """The whole body; see `Exchange.body`."""
+        length = self._headers.get("content-length")
+        try:
+            if length is None:
+                return await self._unsized_body(limit)
+            if int(length) > limit:
+                if int(length) <= DISCARD:
+                    await self._proto()
+                raise BodyTooLarge
+            body: bytes = await self._proto()
+        except (RSGIProtocolClosed, RSGIProtocolError) as exc:
+            raise ClientGone from exc
+        return body
+
+    async def _unsized_body(self, limit: int) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in self._proto:
+            size += len(chunk)
+            if size > max(limit, DISCARD):
+                break
+            if size <= limit:
+                chunks.append(chunk)
+        if size > limit:
+            raise BodyTooLarge
+        return b"".join(chunks)
+
+    def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """Answers."""
+        self._proto.response_bytes(status, headers, body)
+
+
+class GranianEngine:
+    """An `Engine`."""
+
+    def __init__(self) -> None:
+        self._server: Server | None = None
+
+    async def serve(self, app: App, host: str, port: int, listening: Callable[[], None]) -> None:
+        """Serves until `stop`; see `Engine.serve`."""
+
+        async def target(scope: Any, proto: Any) -> None:
+            await app.handle(GranianExchange(scope, proto))
+
+        self._server = Server(
+            target,
+            address=host,
+            port=port,
+            interface=Interfaces.RSGI,
+            http=HTTPModes.http1,
+            websockets=False,
+            backlog=BACKLOG,
+            backpressure=MAX_CONNECTIONS,
+            log_level=LogLevels.error,
+        )
+        probe = asyncio.create_task(_until_listening(host, port, listening))
+        try:
+            await self._server.serve()
+        finally:
+            probe.cancel()
+
+    def stop(self) -> None:
+        """Stops listening."""
+        if self._server is not None:
+            self._server.stop()  # type: ignore[no-untyped-call]
+
+
+async def _until_listening(host: str, port: int, listening: Callable[[], None]) -> None:
+    """Granian binds in a thread of its own and does not say when; the first connection made does."""
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(address, port)
+        except OSError:
+            await asyncio.sleep(PROBE_SECONDS)
+            continue
+        writer.close()
+        listening()
+        return

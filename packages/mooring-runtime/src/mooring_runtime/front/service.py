@@ -1,0 +1,162 @@
+"""The front under its supervisor.
+
+JSON lines over a socket. The supervisor says what shall be, whole, each time it changes::
+
+    {"op": "sync", "service", "auth_keys", "max_request_bytes", "scoring_timeout_ms", "max_queue",
+     "max_queue_wait_ms", "active": bool, "mode", "schema", "app_root",
+     "workers": [{"id", "socket", "mode", "drain": bool}]}
+    {"op": "stop", "drain_seconds": 5}
+
+``socket`` is a name in the run directory. A worker that is listed takes requests; with ``drain`` it gets no
+more; one that is not listed is forgotten. A switch between revisions is one such message. The front says::
+
+    {"event": "listening"}                       connections are accepted
+    {"event": "failed", "message"}               the address cannot be bound; the process ends
+    {"event": "drained", "worker"}               nothing of it is left to do
+    {"event": "lost", "worker"}                  its connection ended, or could not be made
+    {"event": "stuck", "worker", "request_id"}   it exceeded the scoring timeout
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from mooring_runtime.front.app import ScoringApp
+from mooring_runtime.front.auth import Keys
+from mooring_runtime.front.channel import Channel, ScoringFailed
+from mooring_runtime.front.dispatch import Dispatcher, Limits
+from mooring_runtime.front.exchange import Engine
+
+LINE_LIMIT = 64 << 20
+FLUSH_SECONDS = 2.0
+
+
+class Front:
+    """A scoring front.
+
+    Args:
+        engine: the HTTP server.
+        host: the service's address.
+        port: the service's port.
+        control_fd: the socket to the supervisor.
+        run_dir: where the workers' sockets are.
+    """
+
+    def __init__(self, engine: Engine, *, host: str, port: int, control_fd: int, run_dir: str) -> None:
+        self._engine = engine
+        self._host = host
+        self._port = port
+        self._control = socket.socket(fileno=control_fd)
+        # Short paths to sockets whatever the directory is called: /proc/self/fd/N/name.
+        self._run_fd = os.open(run_dir, os.O_PATH | os.O_DIRECTORY)
+        self._connecting: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> int:
+        """Serves until told to stop; the process's exit status."""
+        loop = asyncio.get_running_loop()
+        self._control.setblocking(False)
+        reader, self._writer = await asyncio.open_connection(sock=self._control, limit=LINE_LIMIT)
+        self._dispatcher = Dispatcher(loop, drained=self._drained, lost=self._lost, stuck=self._stuck)
+        self._app = ScoringApp(loop, self._dispatcher)
+        self._wanted: set[str] = set()
+        self._draining: set[str] = set()
+        self._hung: set[str] = set()
+        serving = asyncio.create_task(
+            self._engine.serve(self._app, self._host, self._port, lambda: self._say("listening"))
+        )
+        commands = asyncio.create_task(self._obey(reader))
+        done, _ = await asyncio.wait({serving, commands}, return_when=asyncio.FIRST_COMPLETED)
+        if serving in done:
+            self._say("failed", message=str(serving.exception() or "the HTTP engine ended"))
+            await self._writer.drain()
+            return 1
+        self._engine.stop()
+        await asyncio.wait({serving}, timeout=FLUSH_SECONDS)
+        return 0
+
+    def _say(self, event: str, **facts: Any) -> None:
+        self._writer.write(json.dumps({"event": event, **facts}).encode() + b"\n")
+
+    async def _obey(self, reader: asyncio.StreamReader) -> None:
+        """Follows the supervisor; returns on ``stop``, or at once when the supervisor is gone."""
+        while line := await reader.readline():
+            message = json.loads(line)
+            if message["op"] == "stop":
+                await self._finish(float(message["drain_seconds"]))
+                return
+            self._sync(message)
+
+    async def _finish(self, seconds: float) -> None:
+        """Lets the requests that wait or run come to their end."""
+        self._app.stopping = True
+        deadline = asyncio.get_running_loop().time() + seconds
+        while self._dispatcher.in_flight and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - requests must not pay for an event
+            await asyncio.sleep(0.01)
+
+    def _sync(self, message: dict[str, Any]) -> None:
+        app, dispatcher = self._app, self._dispatcher
+        app.keys = Keys(message["auth_keys"])
+        app.max_request_bytes = message["max_request_bytes"]
+        app.service = message["service"]
+        app.mode = message["mode"]
+        app.schema = message["schema"]
+        app.app_root = message["app_root"]
+        dispatcher.limits = Limits(
+            message["scoring_timeout_ms"], message["max_queue"], message["max_queue_wait_ms"]
+        )
+        dispatcher.active = message["active"]
+        workers = {worker["id"]: worker for worker in message["workers"]}
+        # The supervisor may not have heard yet that a worker hangs; it must get no second connection.
+        self._hung &= set(workers)
+        self._wanted = set(workers) - self._hung
+        self._draining = {name for name, worker in workers.items() if worker["drain"]}
+        # New workers first: a request that waits finds them before the old ones are gone.
+        for name in self._wanted - set(dispatcher.channels) - set(self._connecting):
+            self._connect(workers[name])
+        for name, channel in list(dispatcher.channels.items()):
+            if name not in workers:
+                channel.close(ScoringFailed(502, "The worker was stopped.", failed=True))
+            elif name in self._draining:
+                dispatcher.drain(channel)
+
+    def _connect(self, worker: dict[str, Any]) -> None:
+        name = worker["id"]
+        if worker["drain"]:
+            self._say("drained", worker=name)
+            return
+        task = asyncio.get_running_loop().create_task(self._open(name, worker["socket"], worker["mode"]))
+        self._connecting[name] = task
+        task.add_done_callback(lambda _: self._connecting.pop(name, None))
+
+    async def _open(self, name: str, file: str, mode: str) -> None:
+        dispatcher = self._dispatcher
+        path = Path(f"/proc/self/fd/{self._run_fd}") / file
+        try:
+            _, channel = await asyncio.get_running_loop().create_unix_connection(
+                lambda: Channel(name, mode, dispatcher.changed), str(path)
+            )
+        except OSError:
+            self._say("lost", worker=name)
+            return
+        if name not in self._wanted:
+            channel.close(ScoringFailed(502, "The worker was stopped."))
+        else:
+            channel.draining = name in self._draining
+            dispatcher.attach(channel)
+
+    def _drained(self, channel: Channel) -> None:
+        self._say("drained", worker=channel.worker)
+
+    def _lost(self, channel: Channel) -> None:
+        if channel.worker in self._wanted:
+            self._say("lost", worker=channel.worker)
+
+    def _stuck(self, channel: Channel, request_id: str) -> None:
+        self._wanted.discard(channel.worker)
+        self._hung.add(channel.worker)
+        self._say("stuck", worker=channel.worker, request_id=request_id)

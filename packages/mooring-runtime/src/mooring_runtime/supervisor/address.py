@@ -1,0 +1,53 @@
+"""The service's port, reserved for the service's whole life."""
+
+from __future__ import annotations
+
+import socket
+
+
+class Reservation:
+    """A bound socket that does not listen.
+
+    The front binds the same port with SO_REUSEPORT and listens; while no front lives, connections are refused
+    but nobody else can take the port.
+
+    Attributes:
+        host: the address.
+        port: the port, never 0.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        """Reserves ``port``, or a free one for 0.
+
+        Raises:
+            OSError: it is in use, or not ours to use.
+        """
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        if port:
+            _probe(family, host, port)
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            self._socket.bind((host, port))
+        except OSError:
+            self._socket.close()
+            raise
+        self.host = host
+        self.port: int = self._socket.getsockname()[1]
+
+    def close(self) -> None:
+        """Gives the port away."""
+        self._socket.close()
+
+    @property
+    def url(self) -> str:
+        """``http://host:port``."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+def _probe(family: int, host: str, port: int) -> None:
+    """Fails if another service of the same user has the port: with SO_REUSEPORT both would get it."""
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))

@@ -1,0 +1,148 @@
+"""A process of the supervisor's: started, its output read, its end noticed."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from mooring_runtime.supervisor import proctable
+from mooring_runtime.supervisor.logs import Output
+
+PR_SET_PDEATHSIG = 1
+READ = 1 << 16
+# Carried by everything a supervisor starts, directly or not; finds what a killed one has left.
+MARK = "MOORING_SUPERVISED"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _prepare(parent: int, joins: int | None) -> Callable[[], None]:
+    """What the new process does before it becomes another program.
+
+    It dies with its supervisor, leaves no core dump (user data on disk), and joins its memory group.
+    """
+
+    def prepare() -> None:
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if joins is not None:
+            os.write(joins, b"0")
+
+    return prepare
+
+
+class Child:
+    """A running process in a session of its own, with stdout and stderr in a pipe.
+
+    Args:
+        loop: the event loop that reads the pipe.
+        argv: the command.
+        env: the whole environment, to which the mark is added.
+        cwd: the working directory; None for ours.
+        directory: the service's, for the mark.
+        pass_fds: descriptors it inherits.
+        output: takes what it prints.
+        joins: the control group's file to write itself to; None for none.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: str | None,
+        directory: Path,
+        pass_fds: Sequence[int],
+        output: Output,
+        joins: Path | None = None,
+    ) -> None:
+        self._loop = loop
+        self._output = output
+        self._pipe, written = os.pipe()
+        os.set_blocking(self._pipe, False)
+        group = os.open(joins, os.O_WRONLY | os.O_CLOEXEC) if joins is not None else None
+        try:
+            self._process = subprocess.Popen(
+                argv,
+                env={**env, MARK: str(directory)},
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=written,
+                stderr=written,
+                pass_fds=tuple(pass_fds),
+                start_new_session=True,
+                preexec_fn=_prepare(os.getpid(), group),  # noqa: PLW1509 - this process has one thread
+            )
+        except OSError:
+            os.close(self._pipe)
+            raise
+        finally:
+            os.close(written)
+            if group is not None:
+                os.close(group)
+        self.pid = self._process.pid
+        loop.add_reader(self._pipe, self._read)
+
+    def _read(self) -> bool:
+        """Reads once; False when nothing is left for now."""
+        try:
+            data = os.read(self._pipe, READ)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._loop.remove_reader(self._pipe)
+            return False
+        self._output.feed(data)
+        return True
+
+    def poll(self) -> int | None:
+        """How it ended (below 0: a signal), or None while it runs.
+
+        Everything it started is killed before its pid is given back to the kernel, and its last output read.
+        """
+        if self._process.returncode is not None:
+            return self._process.returncode
+        state = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if state is None:
+            return None
+        self.kill()
+        code = self._process.wait()
+        while self._read():
+            continue
+        self._output.finish()
+        self._loop.remove_reader(self._pipe)
+        os.close(self._pipe)
+        return code
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends it a signal."""
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """Sends SIGKILL to it and to all it has started."""
+        for entry in proctable.family(proctable.table(), self.pid):
+            proctable.kill(entry.pid)
+
+    def tail(self) -> str:
+        """Its last output."""
+        return self._output.tail()
+
+
+def kill_left(directory: Path) -> int:
+    """Kills what a killed supervisor of this directory has left; how many processes."""
+    left = proctable.marked(f"{MARK}={directory}")
+    for pid in left:
+        proctable.kill(pid)
+    return len(left)

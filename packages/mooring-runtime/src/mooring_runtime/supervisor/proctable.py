@@ -1,0 +1,78 @@
+"""What /proc says about processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One process.
+
+    Attributes:
+        parent: its parent's pid.
+        session: its session's id, the pid of the session's first process.
+        rss: resident memory in bytes.
+    """
+
+    pid: int
+    parent: int
+    session: int
+    rss: int
+
+
+def table() -> dict[int, Entry]:
+    """All processes that can be seen, by pid."""
+    entries = {}
+    for folder in PROC.iterdir():
+        entry = _entry(int(folder.name)) if folder.name.isdigit() else None
+        if entry is not None:
+            entries[entry.pid] = entry
+    return entries
+
+
+def _entry(pid: int) -> Entry | None:
+    try:
+        text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None  # it has ended meanwhile
+    # The second field is the program's name in parentheses and may itself contain anything.
+    values = text[text.rindex(")") + 2 :].split()
+    return Entry(pid, int(values[1]), int(values[3]), int(values[21]) * PAGE)
+
+
+def family(entries: dict[int, Entry], leader: int) -> list[Entry]:
+    """The processes of a session and all their descendants, ``leader`` among them."""
+    members = {pid for pid, entry in entries.items() if leader in {pid, entry.session}}
+    grown = True
+    while grown:
+        more = {pid for pid, entry in entries.items() if entry.parent in members and pid not in members}
+        members |= more
+        grown = bool(more)
+    return [entries[pid] for pid in sorted(members)]
+
+
+def marked(mark: str) -> list[int]:
+    """The processes of ours whose environment contains ``mark`` (``NAME=value``)."""
+    pids = [int(folder.name) for folder in PROC.iterdir() if folder.name.isdigit()]
+    return [pid for pid in pids if pid != os.getpid() and mark.encode() in _environment(pid)]
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []  # another user's, or ended meanwhile
+
+
+def kill(pid: int) -> None:
+    """Sends SIGKILL; a process that has ended already is as good."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,162 @@
+"""What shall run: the spec of docs/protocols.md, section 5."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from mooring_runtime.supervisor.failure import Failure, SupervisorError
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionSpec:
+    """An image's workers.
+
+    Attributes:
+        id: the caller's name for the revision.
+        python: the interpreter of the user's environment.
+        worker_dir: the folder with the worker's files.
+        app_root: the folder with the user's files, and the working directory.
+        entry_script: relative to the source directory, or to the app root without one.
+        source_directory: relative to the app root, or None.
+        env: environment variables of the workers.
+        workers: how many processes.
+        init_deadline_seconds: from the start of a worker until ``init()`` has returned.
+        cpu_cores: ceiling for all workers together, once ready; None for none.
+        memory_bytes: limit for all workers together; None for none.
+    """
+
+    id: str
+    python: str
+    worker_dir: str
+    app_root: str
+    entry_script: str
+    source_directory: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    workers: int = 1
+    init_deadline_seconds: float = 300.0
+    cpu_cores: float | None = None
+    memory_bytes: int | None = None
+
+    def same_processes(self, other: RevisionSpec) -> bool:
+        """Whether workers of ``other`` can serve as workers of this one."""
+        return self == replace(other, workers=self.workers, init_deadline_seconds=self.init_deadline_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A service.
+
+    Attributes:
+        service: its name.
+        generation: counts the caller's changes.
+        host: the address to listen on.
+        port: 0 for any free port, which is then kept for the service's life.
+        auth_keys: the keys callers may show; empty for no authentication.
+        scoring_timeout_ms: for one call of ``run``.
+        max_request_bytes: for one request body.
+        max_queue: requests that may wait for a worker.
+        max_queue_wait_ms: how long one may wait.
+        revision: what answers.
+    """
+
+    service: str
+    revision: RevisionSpec
+    generation: int = 1
+    host: str = "127.0.0.1"
+    port: int = 0
+    auth_keys: tuple[str, ...] = ()
+    scoring_timeout_ms: int = 60000
+    max_request_bytes: int = 104857600
+    max_queue: int = 256
+    max_queue_wait_ms: int = 30000
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object of docs/protocols.md."""
+        return {**asdict(self), "auth_keys": list(self.auth_keys)}
+
+
+def revision_to_json(revision: RevisionSpec) -> dict[str, Any]:
+    """The ``revision`` member of a spec."""
+    return asdict(revision)
+
+
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "str": ((str,), "text"),
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "str | None": ((str, type(None)), "text or null"),
+    "float | None": ((int, float, type(None)), "a number or null"),
+    "int | None": ((int, type(None)), "a whole number or null"),
+    "Mapping[str, str]": ((dict,), "an object"),
+    "tuple[str, ...]": ((list, tuple), "a list"),
+    "RevisionSpec": ((dict,), "an object"),
+}
+_REQUIRED = {"service", "revision", "id", "python", "worker_dir", "app_root", "entry_script"}
+_POSITIVE = {
+    "workers",
+    "init_deadline_seconds",
+    "cpu_cores",
+    "memory_bytes",
+    "scoring_timeout_ms",
+    "max_request_bytes",
+    "max_queue_wait_ms",
+}
+MAX_PORT = 65535
+
+
+def invalid(message: str) -> SupervisorError:
+    """The error for a spec that cannot be right."""
+    return SupervisorError(
+        Failure("SpecInvalid", "Validate", message, "Correct the spec and apply it again.")
+    )
+
+
+def _checked(kind: type, data: Any, where: str) -> dict[str, Any]:
+    if not isinstance(data, Mapping):
+        raise invalid(f"{where or 'The spec'} must be a JSON object, not {type(data).__name__}.")
+    known = {item.name: str(item.type) for item in fields(kind)}
+    unknown = sorted(set(data) - set(known))
+    if unknown:
+        raise invalid(f"Unknown field {where}{unknown[0]}. Known: {', '.join(known)}.")
+    for name in known:
+        if name in _REQUIRED and name not in data:
+            raise invalid(f"The field {where}{name} is missing.")
+    for name, value in data.items():
+        types, called = _KINDS[known[name]]
+        if not isinstance(value, types) or isinstance(value, bool):
+            raise invalid(f"{where}{name} must be {called}, not {value!r}.")
+        if name in _POSITIVE and isinstance(value, (int, float)) and value <= 0:
+            raise invalid(f"{where}{name} must be above 0, not {value!r}.")
+    return dict(data)
+
+
+def parse_revision(data: Any) -> RevisionSpec:
+    """The ``revision`` member of a spec.
+
+    Raises:
+        SupervisorError: ``SpecInvalid``.
+    """
+    checked = _checked(RevisionSpec, data, "revision.")
+    env = checked.get("env", {})
+    if not all(isinstance(key, str) and isinstance(value, str) for key, value in env.items()):
+        raise invalid("revision.env must map text to text.")
+    return RevisionSpec(**checked)
+
+
+def parse(data: Any) -> Spec:
+    """A spec from JSON.
+
+    Raises:
+        SupervisorError: ``SpecInvalid``, with the field and what was expected.
+    """
+    checked = _checked(Spec, data, "")
+    if not 0 <= checked.get("port", 0) <= MAX_PORT:
+        raise invalid(f"port must be between 0 and {MAX_PORT}, not {checked['port']}.")
+    keys = checked.get("auth_keys", ())
+    if not all(isinstance(key, str) and key for key in keys):
+        raise invalid("auth_keys must be a list of texts that are not empty.")
+    checked["auth_keys"] = tuple(keys)
+    checked["revision"] = parse_revision(checked["revision"])
+    return Spec(**checked)

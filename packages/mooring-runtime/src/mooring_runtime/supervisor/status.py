@@ -1,0 +1,132 @@
+"""The state of docs/protocols.md, section 5, from the machine's records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mooring_runtime.supervisor.failure import Failure
+from mooring_runtime.supervisor.machine import Machine
+from mooring_runtime.supervisor.model import FrontState, Group, Slot, Worker, WorkerState
+
+
+def phase(machine: Machine) -> str:
+    """One of ``Starting, Ready, Switching, Degraded, Failed, Stopping``."""
+    if machine.stopping:
+        return "Stopping"
+    if failure(machine) is not None:
+        return "Failed"
+    active = machine.active
+    if active is None:
+        return "Starting"
+    if machine.target is not None or _growing(active):
+        return "Switching"
+    if active.ready and machine.front.record.state is FrontState.READY:
+        return "Ready"
+    untouched = not any(slot.restarts for slot in active.slots) and not machine.front.record.restarts
+    return "Starting" if untouched and not _any_ready(active) else "Degraded"
+
+
+def failure(machine: Machine) -> Failure | None:
+    """What is wrong, the revision's failure first."""
+    return machine.failure or machine.front.failure
+
+
+def active_revision(machine: Machine) -> str | None:
+    """The revision that answers."""
+    return machine.active.revision.id if machine.active is not None else None
+
+
+def workers(machine: Machine, pids: Mapping[str, int], rss: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The ``workers`` member: the slots of the active and the target revision, and those leaving."""
+    rows = []
+    for group in (machine.active, machine.target):
+        for slot in group.slots if group is not None else ():
+            revision = group.revision.id if group is not None else ""
+            rows.append(_row(slot.worker, revision, slot, pids, rss))
+    rows += [_row(worker, worker.revision.id, None, pids, rss) for worker in machine.leaving]
+    return rows
+
+
+def _row(
+    worker: Worker | None,
+    revision: str,
+    slot: Slot | None,
+    pids: Mapping[str, int],
+    rss: Mapping[str, int],
+) -> dict[str, Any]:
+    state = "Exited" if worker is None else worker.state.value
+    return {
+        "pid": pids.get(worker.id) if worker is not None else None,
+        "revision": revision,
+        "state": "Draining" if state == "Stopping" else state,
+        "restarts": slot.restarts if slot is not None else 0,
+        "rss_bytes": rss.get(worker.id, 0) if worker is not None else 0,
+        "last_exit": slot.last_exit if slot is not None else None,
+    }
+
+
+def front(machine: Machine, pid: int | None) -> dict[str, Any]:
+    """The ``front`` member."""
+    record = machine.front.record
+    return {
+        "pid": pid,
+        "state": record.state.value,
+        "restarts": record.restarts,
+        "last_exit": record.last_exit,
+    }
+
+
+def front_sync(machine: Machine) -> dict[str, Any] | None:
+    """What the front shall do: `mooring_runtime.front.service` describes the message."""
+    spec = machine.spec
+    if spec is None:
+        return None
+    ready = [slot.worker for slot in machine.active.slots] if machine.active is not None else []
+    listed = [
+        _listed(worker, drain=False)
+        for worker in ready
+        if worker is not None and worker.state is WorkerState.READY and worker.kill_at is None
+    ]
+    listed += [
+        _listed(worker, drain=True)
+        for worker in machine.leaving
+        if worker.state is WorkerState.DRAINING and worker.kill_at is None
+    ]
+    first = next((worker for worker in ready if worker is not None and worker.ready_at is not None), None)
+    return {
+        "op": "sync",
+        "service": spec.service,
+        "auth_keys": list(spec.auth_keys),
+        "max_request_bytes": spec.max_request_bytes,
+        "scoring_timeout_ms": spec.scoring_timeout_ms,
+        "max_queue": spec.max_queue,
+        "max_queue_wait_ms": spec.max_queue_wait_ms,
+        "active": machine.active is not None,
+        "mode": first.mode if first is not None else "text",
+        "schema": first.schema if first is not None else None,
+        "app_root": machine.active.revision.app_root if machine.active is not None else None,
+        "workers": listed,
+    }
+
+
+def _listed(worker: Worker, *, drain: bool) -> dict[str, Any]:
+    return {"id": worker.id, "socket": socket_name(worker.id), "mode": worker.mode, "drain": drain}
+
+
+def socket_name(worker: str) -> str:
+    """The name of a worker's socket in the run directory."""
+    return f"{worker}.sock"
+
+
+def _any_ready(group: Group) -> bool:
+    return any(slot.worker is not None and slot.worker.state is WorkerState.READY for slot in group.slots)
+
+
+def _growing(group: Group) -> bool:
+    """Whether some slot has never had a ready worker although others have: the group was scaled up."""
+    fresh = any(
+        slot.restarts == 0 and (slot.worker is None or slot.worker.state is WorkerState.STARTING)
+        for slot in group.slots
+    )
+    return fresh and _any_ready(group)

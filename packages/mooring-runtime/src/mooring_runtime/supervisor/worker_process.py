@@ -1,0 +1,151 @@
+"""A worker's process: its environment, its socket, and what it reports."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mooring_runtime.supervisor import files
+from mooring_runtime.supervisor.child import Child
+from mooring_runtime.supervisor.logs import Output
+from mooring_runtime.supervisor.spec import RevisionSpec
+from mooring_runtime.supervisor.status import socket_name
+
+# What a worker inherits of our environment; everything else is the image's business.
+INHERITED = (
+    "CUDA_VISIBLE_DEVICES",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "LANG",
+    "LC_ALL",
+    "LOGNAME",
+    "NO_PROXY",
+    "NVIDIA_VISIBLE_DEVICES",
+    "PATH",
+    "PYTHONDONTWRITEBYTECODE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+)
+
+
+def environment(revision: RevisionSpec, ours: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a worker; what the spec says wins."""
+    azure = {
+        "AML_APP_ROOT": revision.app_root,
+        "AZUREML_ENTRY_SCRIPT": revision.entry_script,
+        "PYTHONNOUSERSITE": "1",
+    }
+    if revision.source_directory is not None:
+        azure["AZUREML_SOURCE_DIRECTORY"] = revision.source_directory
+    inherited = {name: ours[name] for name in INHERITED if name in ours}
+    return {**inherited, **azure, **revision.env}
+
+
+class WorkerProcess:
+    """A worker.
+
+    Args:
+        loop: the event loop.
+        name: the worker's id.
+        revision: what it runs.
+        directory: the service's.
+        output: takes what it prints.
+        joins: its memory group's file.
+        reported: called with each event it reports.
+
+    Attributes:
+        started: it has reported that its interpreter runs.
+        report: its report of a failure.
+
+    Raises:
+        OSError: the interpreter cannot be started.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        name: str,
+        revision: RevisionSpec,
+        *,
+        directory: Path,
+        output: Output,
+        joins: Path | None,
+        reported: Callable[[str, Mapping[str, Any]], None],
+    ) -> None:
+        self._loop = loop
+        self._reported = reported
+        self._partial = b""
+        self._socket = directory / files.RUN / socket_name(name)
+        self.name = name
+        self.revision = revision
+        self.started = False
+        self.report: Mapping[str, Any] | None = None
+        listener = files.listen(self._socket.parent, self._socket.name)
+        self._pipe, written = os.pipe()
+        os.set_blocking(self._pipe, False)
+        settings = {
+            "report_fd": written,
+            "listen_fd": listener.fileno(),
+            "app_root": revision.app_root,
+            "source_directory": revision.source_directory,
+            "entry_script": revision.entry_script,
+        }
+        try:
+            self.child = Child(
+                loop,
+                [revision.python, str(Path(revision.worker_dir) / "main.py")],
+                env={**environment(revision, os.environ), "MOORING_WORKER": json.dumps(settings)},
+                cwd=revision.app_root,
+                directory=directory,
+                pass_fds=(written, listener.fileno()),
+                output=output,
+                joins=joins,
+            )
+        except OSError:
+            os.close(self._pipe)
+            self._socket.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(written)
+            listener.close()
+        loop.add_reader(self._pipe, self._read)
+
+    def _read(self) -> bool:
+        try:
+            data = os.read(self._pipe, 1 << 16)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._loop.remove_reader(self._pipe)
+            return False
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for line in lines:
+            event = json.loads(line)
+            self.started = True
+            if event["event"] == "failed":
+                self.report = event
+            self._reported(self.name, event)
+        return True
+
+    def poll(self) -> int | None:
+        """How it ended, or None; see `Child.poll`."""
+        code = self.child.poll()
+        if code is None:
+            return None
+        while self._read():
+            continue
+        self._loop.remove_reader(self._pipe)
+        os.close(self._pipe)
+        self._socket.unlink(missing_ok=True)
+        return code

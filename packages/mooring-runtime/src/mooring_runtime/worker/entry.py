@@ -1,0 +1,102 @@
+"""Loads the entry script and calls its ``init()``."""
+
+import importlib.util
+import os
+import sys
+import traceback
+
+# Frames of these files are ours and would only distract in a user's traceback.
+_OWN = (os.path.dirname(os.path.abspath(__file__)) + os.sep, "<frozen importlib")
+
+
+class EntryError(Exception):
+    """The entry script cannot serve.
+
+    Attributes:
+        facts: ``step`` (``import`` or ``init``), ``message``, ``type`` (the exception's class),
+            ``traceback``, and ``missing_module`` or ``missing_file`` where Python names one.
+    """
+
+    def __init__(self, step, message, exc=None):
+        super().__init__(message)
+        self.facts = {"step": step, "message": message}
+        if exc is None:
+            return
+        self.facts["type"] = type(exc).__name__
+        self.facts["traceback"] = user_traceback(exc)
+        if isinstance(exc, ImportError) and exc.name:
+            self.facts["missing_module"] = exc.name
+        if isinstance(exc, FileNotFoundError) and exc.filename is not None:
+            self.facts["missing_file"] = os.fsdecode(exc.filename)
+
+
+def user_traceback(exc):
+    """The traceback of ``exc`` as Python prints it, from the first frame that is not ours."""
+    trace = exc.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN):
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(exc), exc, trace))
+
+
+def describe(exc):
+    """``ValueError: text``, the last line of a traceback."""
+    return "".join(traceback.format_exception_only(type(exc), exc)).strip()
+
+
+def script_path(settings):
+    """Where the entry script lies: below the source directory if there is one, else the app root."""
+    parts = [settings["app_root"], settings.get("source_directory") or "", settings["entry_script"]]
+    return os.path.normpath(os.path.join(*parts))
+
+
+def set_search_path(settings, shim):
+    """Puts the user's folders first, then the private ``azureml`` names; and changes to the app root."""
+    root = settings["app_root"]
+    source = os.path.normpath(os.path.join(root, settings.get("source_directory") or ""))
+    wanted = [os.path.dirname(script_path(settings)), source, os.path.normpath(root)]
+    first = [path for number, path in enumerate(wanted) if path not in wanted[:number]]
+    sys.path[:0] = [*first, shim]
+    os.chdir(root)
+
+
+def load(settings):
+    """The entry script as a module.
+
+    It is imported under its own name and kept in `sys.modules`, so that pickles of its classes load.
+
+    Raises:
+        EntryError: it does not exist, raises, or has no ``init`` or ``run``.
+    """
+    path = script_path(settings)
+    name = os.path.splitext(os.path.basename(path))[0]
+    if name in sys.modules:
+        name = "_mooring_entry_" + name
+    if not os.path.isfile(path):
+        raise EntryError("import", "The entry script {} does not exist.".format(settings["entry_script"]))
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as exc:
+        raise EntryError(
+            "import", "{} cannot be imported: {}".format(settings["entry_script"], describe(exc)), exc
+        ) from exc
+    for function in ("init", "run"):
+        if not callable(getattr(module, function, None)):
+            raise EntryError(
+                "import", "{} does not define a function {}().".format(settings["entry_script"], function)
+            )
+    return module
+
+
+def initialise(module):
+    """Calls ``init()``.
+
+    Raises:
+        EntryError: it raised.
+    """
+    try:
+        module.init()
+    except Exception as exc:
+        raise EntryError("init", "init() raised {}".format(describe(exc)), exc) from exc

@@ -1,0 +1,117 @@
+"""Frames between the front and a worker.
+
+A frame is a fixed header of 16 bytes, a head and a body::
+
+    offset  size  field
+    0       1     magic, 0x4D
+    1       1     kind
+    2       2     zero
+    4       4     id: chosen by the front, repeated in the answer
+    8       4     length of the head
+    12      4     length of the body
+
+Numbers are unsigned and little-endian. Kinds:
+
+========  ====  ============================  ==========================================================
+kind      from  head                          body
+========  ====  ============================  ==========================================================
+TEXT      1     front: the request id, UTF-8  a POST body for a plain ``run(data)``
+FULL      2     front: JSON (see below)       the request's body
+RESULT    3     worker: milliseconds, ASCII   what ``run`` returned, as JSON; status 200
+REPLY     4     worker: JSON (see below)      the answer's body
+========  ====  ============================  ==========================================================
+
+FULL's head: ``{"id", "method", "path", "query", "headers": [[name, value], ...], "host", "scheme"}``.
+REPLY's head: ``{"status", "headers": [[name, value], ...], "ms": "12.345" or null, "failed": bool}``.
+
+A worker answers frames in the order they come. This file runs on CPython 3.6 and is used by both sides.
+"""
+
+import struct
+
+MAGIC = 0x4D
+TEXT = 1
+FULL = 2
+RESULT = 3
+REPLY = 4
+KINDS = frozenset((TEXT, FULL, RESULT, REPLY))
+
+HEADER = struct.Struct("<BBHIII")
+HEADER_SIZE = HEADER.size
+MAX_HEAD = 1 << 20
+MAX_BODY = (1 << 32) - 1
+
+
+class FrameError(Exception):
+    """The other side does not speak this protocol; the connection is of no further use."""
+
+
+def encode(frame_id: int, kind: int, head: bytes, body: bytes) -> bytes:
+    """One frame as bytes.
+
+    Raises:
+        FrameError: head or body are too long to be said.
+    """
+    if len(head) > MAX_HEAD or len(body) > MAX_BODY:
+        raise FrameError("a frame's head may have %d bytes and its body %d" % (MAX_HEAD, MAX_BODY))
+    return HEADER.pack(MAGIC, kind, 0, frame_id, len(head), len(body)) + head + body
+
+
+class Decoder:
+    """Cuts a byte stream into frames.
+
+    Args:
+        max_body: longest body accepted; a longer one raises `FrameError` as soon as its header is seen.
+    """
+
+    def __init__(self, max_body: int = MAX_BODY) -> None:
+        self._max_body = max_body
+        self._parts = []
+        self._have = 0
+        self._need = HEADER_SIZE
+
+    def feed(self, data: bytes) -> list:
+        """The frames completed by ``data``, as ``(id, kind, head, body)``.
+
+        Raises:
+            FrameError: what came is not a frame.
+        """
+        if self._parts:
+            # Collected in a list and joined once: a body of 100 MB must not be copied for each packet.
+            self._parts.append(data)
+            self._have += len(data)
+            if self._have < self._need:
+                return []
+            data = b"".join(self._parts)
+        frames = []
+        offset = 0
+        size = len(data)
+        while size - offset >= HEADER_SIZE:
+            magic, kind, zero, frame_id, head_size, body_size = HEADER.unpack_from(data, offset)
+            if (
+                magic != MAGIC
+                or zero
+                or kind not in KINDS
+                or head_size > MAX_HEAD
+                or body_size > self._max_body
+            ):
+                raise FrameError("not a frame: %r" % (data[offset : offset + HEADER_SIZE],))
+            start = offset + HEADER_SIZE
+            middle = start + head_size
+            end = middle + body_size
+            if end > size:
+                self._need = end - offset
+                break
+            frames.append((frame_id, kind, data[start:middle], data[middle:end]))
+            offset = end
+        else:
+            self._need = HEADER_SIZE
+        rest = data[offset:] if offset else data
+        self._parts = [rest] if rest else []
+        self._have = len(rest)
+        return frames
+
+    @property
+    def pending(self) -> int:
+        """How many bytes of an incomplete frame have come."""
+        return self._have
