@@ -1,0 +1,43 @@
+"""``azureml.core.environment``: see the module of `mooring.sdk` below."""
+
+from mooring.sdk.environment import (
+    DEFAULT_CPU_IMAGE,
+    DEFAULT_GPU_IMAGE,
+    CondaDependencies,
+    ContainerRegistry,
+    DockerBuildContext,
+    DockerEnvironment,
+    DockerImagePlatform,
+    DockerSection,
+    Environment,
+    EnvironmentReference,
+    PythonEnvironment,
+    PythonSection,
+    RCranPackage,
+    RGitHubPackage,
+    RSection,
+    SparkEnvironment,
+    SparkPackage,
+    SparkSection,
+)
+
+__all__ = [
+    "DEFAULT_CPU_IMAGE",
+    "DEFAULT_GPU_IMAGE",
+    "CondaDependencies",
+    "ContainerRegistry",
+    "DockerBuildContext",
+    "DockerEnvironment",
+    "DockerImagePlatform",
+    "DockerSection",
+    "Environment",
+    "EnvironmentReference",
+    "PythonEnvironment",
+    "PythonSection",
+    "RCranPackage",
+    "RGitHubPackage",
+    "RSection",
+    "SparkEnvironment",
+    "SparkPackage",
+    "SparkSection",
+]
