@@ -91,7 +91,8 @@ def timed(function: Callable[[], Any]) -> float:
 def server(home: Path, uv_cache: Path) -> Iterator[Any]:
     """A server of its own with a workspace; gone afterwards, with its services."""
     from mooring.cli import processes
-    from mooring.sdk import Workspace, local_server
+    from mooring.sdk import local_server
+    from mooring.sdk.workspace import Workspace
 
     os.environ["MOORING_HOME"] = str(home)
     os.environ["UV_CACHE_DIR"] = str(uv_cache)
@@ -124,7 +125,7 @@ class Bench:
         from sklearn.datasets import load_diabetes
         from sklearn.linear_model import Ridge
 
-        from mooring.sdk import Model
+        from mooring.sdk.model import Model
 
         self.changes += 1
         joblib.dump(Ridge(alpha=self.changes).fit(*load_diabetes(return_X_y=True)), self.folder / "model.pkl")
@@ -132,7 +133,7 @@ class Bench:
 
     def image(self, model: Any) -> float:
         """Build an image; seconds."""
-        from mooring.sdk import ContainerImage, Image
+        from mooring.sdk.image import ContainerImage, Image
 
         config = ContainerImage.image_configuration("score.py", "python", conda_file="env.yml")
 
@@ -144,7 +145,8 @@ class Bench:
 
     def inference_config(self) -> Any:
         """score.py and its environment."""
-        from mooring.sdk import Environment, InferenceConfig
+        from mooring.sdk.environment import Environment
+        from mooring.sdk.model import InferenceConfig
 
         return InferenceConfig(
             "score.py", environment=Environment.from_conda_specification("bench", "env.yml")
@@ -209,7 +211,8 @@ def rebuilds(table: Table, bench: Bench, count: int) -> None:
 
 def deployments(table: Table, bench: Bench, count: int, calls: int) -> None:
     """From a changed script to a service that answers with it; then the time of a call."""
-    from mooring.sdk import AciWebservice, Model
+    from mooring.sdk.aci import AciWebservice
+    from mooring.sdk.model import Model
 
     model = bench.change_model()
     config = AciWebservice.deploy_configuration(cpu_cores=1, memory_gb=1)
@@ -244,7 +247,8 @@ def deployments(table: Table, bench: Bench, count: int, calls: int) -> None:
 
 REGISTER = """
 import json, resource, sys, time
-from mooring.sdk import Model, Workspace
+from mooring.sdk.model import Model
+from mooring.sdk.workspace import Workspace
 ws = Workspace.get("bench", subscription_id="bench", resource_group="bench")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 started = time.perf_counter()

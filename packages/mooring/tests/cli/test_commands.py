@@ -82,12 +82,12 @@ def test_version() -> None:
         (["model", "show", "-i", "m:1", "-n", "m"], "name one model"),
         (["image", "show"], "--image-id"),
         (["service", "run", "-n", "s"], "--input-data"),
-        (["service", "get-logs", "-n", "s", "--lines", "0"], "0"),
+        (["service", "get-logs", "-n", "s", "--lines", "0"], "--lines"),
         (["service", "regen-key", "-n", "s", "-k", "third"], "Primary or Secondary"),
         (["workspace", "delete", "--yes"], "-w"),
         (["environment", "register"], "exactly one"),
         (["environment", "register", "-r", "requirements.txt"], "--name"),
-        (["up", "--port", "99999999"], "99999999"),
+        (["up", "--port", "99999999"], "--port"),
     ],
 )
 @pytest.mark.usefixtures("unreachable")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mooring.sdk import Workspace
+    from mooring.sdk.workspace import Workspace
 
 
 def service_names(incomplete: str) -> list[str]:
@@ -26,7 +26,7 @@ def model_ids(incomplete: str) -> list[str]:
     """`name:version` of the latest version of each model, or of all versions once a name is typed."""
 
     def ids(workspace: Workspace) -> list[str]:
-        from mooring.sdk import Model
+        from mooring.sdk.model import Model
 
         name, colon, _ = incomplete.partition(":")
         return [model.id for model in Model.list(workspace, name=name if colon else None, latest=not colon)]
@@ -48,7 +48,7 @@ def workspace_names(incomplete: str) -> list[str]:
     """Workspaces of the default subscription."""
 
     def names(workspace: Workspace) -> list[str]:
-        from mooring.sdk import Workspace
+        from mooring.sdk.workspace import Workspace
 
         return list(Workspace.list(workspace.subscription_id))
 

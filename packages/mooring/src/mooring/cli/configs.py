@@ -11,7 +11,9 @@ from mooring.cli import deployment_file, inference_file
 from mooring.cli.failures import CliError
 
 if TYPE_CHECKING:
-    from mooring.sdk import Environment, InferenceConfig, Workspace
+    from mooring.sdk.environment import Environment
+    from mooring.sdk.model import InferenceConfig
+    from mooring.sdk.workspace import Workspace
 
 
 def inference(
@@ -54,7 +56,7 @@ def inference(
 
 
 def _inference_config(arguments: dict[str, Any]) -> InferenceConfig:
-    from mooring.sdk import InferenceConfig
+    from mooring.sdk.model import InferenceConfig
 
     registry = arguments.get("base_image_registry")
     if registry is not None:
@@ -71,7 +73,7 @@ def _inference_config(arguments: dict[str, Any]) -> InferenceConfig:
 
 def environment(workspace: Workspace, described: dict[str, Any], where: str) -> Environment:
     """A registered environment for `{name, version}`; else the environment that the object describes."""
-    from mooring.sdk import Environment
+    from mooring.sdk.environment import Environment
 
     if not described.get("name"):
         raise CliError(
@@ -104,9 +106,11 @@ def deployment(file: Path | None, options: dict[str, Any]) -> Any:
 
 def service_class(name: str) -> Any:
     """`AciWebservice` and friends by name."""
-    from mooring.sdk import webservice
+    from mooring.sdk.aci import AciWebservice
+    from mooring.sdk.aks import AksWebservice
+    from mooring.sdk.local import LocalWebservice
 
-    return getattr(webservice, name)
+    return {kind.__name__: kind for kind in (AciWebservice, AksWebservice, LocalWebservice)}[name]
 
 
 def _registry(described: Any) -> Any:

@@ -13,7 +13,8 @@ from mooring.cli.options import File, Flag, Models, NoWait, Properties, Real, Ta
 from mooring.cli.session import Session
 
 if TYPE_CHECKING:
-    from mooring.sdk import Model, Workspace
+    from mooring.sdk.model import Model
+    from mooring.sdk.workspace import Workspace
 
 InferenceFile = Annotated[
     File,
@@ -84,7 +85,7 @@ def deploy(
       mooring model deploy -n myservice -m mymodel
     """
     from mooring.cli import configs, waiting
-    from mooring.sdk import Model
+    from mooring.sdk.model import Model
 
     workspace = session.workspace()
     inference_config = configs.inference(
@@ -129,7 +130,7 @@ def models(workspace: Workspace, ids: list[str] | None, files: list[str] | None)
         CliError: `ModelMissing` when there is none, `ConfigFileSyntax`, `ConfigFileNotFound`.
     """
     from mooring.cli import fields
-    from mooring.sdk import Model
+    from mooring.sdk.model import Model
 
     wanted = list(ids or [])
     for file in files or []:

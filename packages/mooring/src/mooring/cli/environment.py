@@ -54,7 +54,7 @@ def register(
       mooring environment register -n myenv -r requirements.txt
       mooring environment register -d myenv/
     """
-    from mooring.sdk import Environment
+    from mooring.sdk.environment import Environment
 
     given = [option for option in (directory, conda_file, requirements) if option is not None]
     if len(given) != 1:
@@ -95,7 +95,7 @@ def show(session: Session, name: EnvironmentName, version: Version = None) -> No
     Example:
       mooring environment show -n myenv -v 1
     """
-    from mooring.sdk import Environment
+    from mooring.sdk.environment import Environment
 
     session.show(Environment.get(session.workspace(), name, version=version).to_json(), FIELDS)
 
@@ -113,7 +113,7 @@ def download(
     Example:
       mooring environment download -n myenv -d myenv/
     """
-    from mooring.sdk import Environment
+    from mooring.sdk.environment import Environment
 
     environment = Environment.get(session.workspace(), name, version=version)
     environment.save_to_directory(str(directory), overwrite=overwrite)

@@ -11,7 +11,7 @@ from mooring.cli.options import DryRun, Number, PropertyFilter, TagFilter, Text,
 from mooring.cli.session import Session, command, group
 
 if TYPE_CHECKING:
-    from mooring.sdk import Image
+    from mooring.sdk.image import Image
 
 app = group("Images: what services run, built from models, code and an environment.")
 
@@ -60,7 +60,7 @@ def list_images(
     Example:
       mooring image list --model-name mymodel
     """
-    from mooring.sdk import Image
+    from mooring.sdk.image import Image
 
     found = Image.list(
         session.workspace(),
@@ -118,7 +118,7 @@ def delete(session: Session, image_id: ImageId = None, yes: Yes = False, dry_run
 
 
 def _find(session: Session, image_id: str | None, name: str | None, version: int | None) -> Image:
-    from mooring.sdk import Image
+    from mooring.sdk.image import Image
 
     if (image_id is None) == (name is None):
         raise typer.BadParameter("name one image", param_hint="--image-id or --image-name")

@@ -29,7 +29,7 @@ from mooring.cli.options import (
 from mooring.cli.session import Session, command, group
 
 if TYPE_CHECKING:
-    from mooring.sdk import Model
+    from mooring.sdk.model import Model
 
 app = group("Models: registered files and folders with versions.")
 command(app, "deploy")(deploy.deploy)
@@ -84,7 +84,7 @@ def register(
       mooring model register -n mymodel -p outputs/ --tag team=risk -d "ridge regression"
       mooring model register -n mymodel -p model.pkl --model-framework ScikitLearn
     """
-    from mooring.sdk import Model
+    from mooring.sdk.model import Model
     from mooring.sdk.resource_configuration import ResourceConfiguration
 
     resources = (
@@ -126,7 +126,7 @@ def list_models(
       mooring model list
       mooring model list -n mymodel --tag team=risk
     """
-    from mooring.sdk import Model
+    from mooring.sdk.model import Model
 
     found = Model.list(
         session.workspace(),
@@ -231,7 +231,7 @@ def delete(
 
 
 def _find(session: Session, model_id: str | None, name: str | None, version: int | None) -> Model:
-    from mooring.sdk import Model
+    from mooring.sdk.model import Model
 
     if (model_id is None) == (name is None):
         raise typer.BadParameter("name one model", param_hint="--model-id or --model-name")

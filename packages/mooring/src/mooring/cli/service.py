@@ -35,7 +35,7 @@ from mooring.cli.options import (
 from mooring.cli.session import Session, command, group
 
 if TYPE_CHECKING:
-    from mooring.sdk import Webservice
+    from mooring.sdk.webservice import Webservice
 
 app = group("Web services: deployed models that answer.")
 

@@ -23,7 +23,7 @@ from mooring.cli.options import Flag, Text
 
 if TYPE_CHECKING:
     from mooring.cli.output import Columns
-    from mooring.sdk import Workspace
+    from mooring.sdk.workspace import Workspace
 
 # The root of typer's usage errors; which package it lies in depends on typer's version.
 ClickException: type[Exception] = next(

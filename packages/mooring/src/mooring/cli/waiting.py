@@ -11,7 +11,8 @@ from mooring.cli.progress import Phases
 
 if TYPE_CHECKING:
     from mooring.cli.session import Session
-    from mooring.sdk import Webservice, Workspace
+    from mooring.sdk.webservice import Webservice
+    from mooring.sdk.workspace import Workspace
 
 WAIT_SECONDS = 20
 FIELDS = (
@@ -36,8 +37,9 @@ FIELDS = (
 
 def find(workspace: Workspace, name: str) -> Webservice:
     """A service, or else the local web service of that name: those have a name space of their own."""
-    from mooring.sdk import LocalWebservice, Webservice
     from mooring.sdk.exceptions import WebserviceException
+    from mooring.sdk.local import LocalWebservice
+    from mooring.sdk.webservice import Webservice
 
     try:
         return Webservice(workspace, name)
@@ -54,7 +56,8 @@ def list_all(
     workspace: Workspace, compute_type: str | None, wanted: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Services and local web services; the latter know only some of the filters."""
-    from mooring.sdk import LocalWebservice, Webservice
+    from mooring.sdk.local import LocalWebservice
+    from mooring.sdk.webservice import Webservice
 
     rows: list[dict[str, Any]] = []
     kind = (compute_type or "").upper()

@@ -41,7 +41,7 @@ def create(
       mooring workspace create -w risk -g analytics --exist-ok --write-config
     """
     from mooring.cli import workspaces
-    from mooring.sdk import Workspace
+    from mooring.sdk.workspace import Workspace
 
     subscription, resource_group, name = workspaces.scope(
         session.workspace_name, session.resource_group, session.subscription_id
@@ -67,7 +67,7 @@ def list_workspaces(session: Session) -> None:
       mooring workspace list -g analytics
     """
     from mooring.cli import workspaces
-    from mooring.sdk import Workspace
+    from mooring.sdk.workspace import Workspace
 
     subscription, _, _ = workspaces.scope(None, None, session.subscription_id)
     found = Workspace.list(subscription, resource_group=session.resource_group)

@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mooring.sdk import Workspace
     from mooring.sdk.config_file import WorkspaceConfig
+    from mooring.sdk.workspace import Workspace
 
 # What a machine's own workspace is called when neither an option nor a config.json names one.
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
@@ -17,7 +17,7 @@ NAME = "default"
 
 def resolve(name: str | None, resource_group: str | None, subscription_id: str | None) -> Workspace:
     """Options first, then the nearest config.json, then the default workspace, which is made when needed."""
-    from mooring.sdk import Workspace
+    from mooring.sdk.workspace import Workspace
 
     given = any((name, resource_group, subscription_id))
     config = nearest_config()
