@@ -1,0 +1,204 @@
+"""Builds images: resolve, pack what is not packed yet, write the manifest."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mooring_runtime
+from mooring_server.domain.errors import InvalidRequest, MooringError
+from mooring_server.images import bytecode, oci
+from mooring_server.images.conda import Requirements, read_environment
+from mooring_server.images.environment import check_docker
+from mooring_server.images.indexes import index_settings
+from mooring_server.images.layers import Entry, Layer, LayerCache, join_layers, tree_layer, write_layer
+from mooring_server.images.locks import Lock, LockCache, key_of
+from mooring_server.images.pythons import Python, Pythons
+from mooring_server.images.resolve import Resolver
+from mooring_server.images.sbom import sbom_json
+from mooring_server.images.scratch import KeyedLocks, Scratch
+from mooring_server.images.types import BuildRequest, BuiltImage, Reporter, TreeFile
+from mooring_server.images.uv import Uv
+from mooring_server.images.wheels import WheelLayers
+from mooring_server.store.content import ContentStore, digest_of
+
+RUNTIME = "opt/mooring/runtime/worker"
+MAX_LAYERS = 100
+_LEAST_FOR_WHEELS = 10
+
+
+class ImageBuilder:
+    """Implements `mooring_server.images.types.Builder`.
+
+    Keeps below ``cache_dir``: ``locks`` and ``layers`` (what was made from what), ``uv`` (downloads) and
+    ``tmp``. All of it may be deleted between builds; the next build then takes longer and gives the same digest.
+
+    A build that is killed leaves a directory in ``tmp`` (see `clean_stale`) and whole blobs that nothing
+    refers to.
+    """
+
+    def __init__(self, store: ContentStore, cache_dir: Path) -> None:
+        self._store = store
+        self._pythons = Pythons()
+        self._scratch = Scratch(cache_dir / "tmp")
+        self._layers = LayerCache(store, cache_dir / "layers")
+        uv = Uv(cache_dir / "uv")
+        self._resolver = Resolver(uv, self._pythons, LockCache(cache_dir / "locks"), self._scratch)
+        self._wheels = WheelLayers(uv, self._layers, self._scratch)
+        self._busy = KeyedLocks()
+
+    def clean_stale(self) -> int:
+        """Remove what killed builds have left; to be called when the server starts."""
+        return self._scratch.clean_stale()
+
+    def build(self, request: BuildRequest, reporter: Reporter) -> BuiltImage:
+        """Build and store the image; see `Builder.build`."""
+        reporter.phase("Resolve")
+        changes = check_docker(request.environment)
+        oci.image_environment(request)
+        self._check_entry_script(request)
+        requirements = read_environment(request.environment)
+        for change in (*changes, *requirements.changes):
+            reporter.log(f"Changed: {change}")
+        # Builds of one environment at a time: the second finds everything done.
+        with self._busy.hold(key_of(requirements.packages, str(requirements.python))):
+            lock = self._resolver.lock(requirements, reporter.log)
+            for change in lock.changes:
+                reporter.log(f"Changed: {change}")
+            reporter.phase("Build", f"{len(lock.pins)} packages for Python {lock.python}")
+            python = self._python(lock)
+            shared, wheels = self._environment_layers(requirements, lock, python, request, reporter)
+        layers = [*shared, *self._own_layers(request, reporter)]
+        lock_digest = self._store.put_bytes(lock.text().encode())
+        sbom = sbom_json(lock, {layer.name: layer for layer in wheels})
+        sbom_digest = self._store.put_bytes(sbom)
+        config = oci.config_json(request, layers, lock.python)
+        config_digest = self._store.put_bytes(config)
+        annotations = {oci.LOCK: lock_digest, oci.SBOM: sbom_digest}
+        manifest = oci.manifest_json(config_digest, len(config), layers, annotations)
+        digest = self._store.put_bytes(manifest)
+        size = sum(layer.size for layer in layers)
+        reporter.log(f"Built {digest}: {len(layers)} layers, {size:,} bytes.")
+        all_changes = (*changes, *requirements.changes, *lock.changes)
+        return BuiltImage(digest, size, lock.python, lock_digest, sbom_digest, all_changes)
+
+    @staticmethod
+    def _check_entry_script(request: BuildRequest) -> None:
+        parts = (request.source_directory, request.entry_script)
+        path = "/".join(part for part in parts if part)
+        if path not in {file.path for file in request.files}:
+            raise InvalidRequest(
+                "EntryScriptNotFound",
+                f"The entry script {path} is not among the {len(request.files)} files of the app.",
+                hint="entry_script is relative to source_directory, if there is one.",
+                phase="Resolve",
+                target=path,
+                evidence={"tree": "\n".join(sorted(file.path for file in request.files)[:200])},
+            )
+
+    def _python(self, lock: Lock) -> Python:
+        major, minor = lock.python.split(".")
+        return self._pythons.require((int(major), int(minor)))
+
+    def _environment_layers(
+        self,
+        requirements: Requirements,
+        lock: Lock,
+        python: Python,
+        request: BuildRequest,
+        reporter: Reporter,
+    ) -> tuple[list[Layer], list[Layer]]:
+        started = time.monotonic()
+        runtime = self._runtime_layer(python)
+        _tell(reporter, [runtime], started)
+        started = time.monotonic()
+        wheels = self._wheels.layers(lock, python, index_settings(requirements.options), reporter.log)
+        _tell(reporter, wheels, started)
+        limit = max(_LEAST_FOR_WHEELS, MAX_LAYERS - 2 - len(request.models))
+        return [runtime, *join_layers(self._layers, wheels, limit)], wheels
+
+    def _own_layers(self, request: BuildRequest, reporter: Reporter) -> list[Layer]:
+        layers: list[Layer] = []
+        root = oci.APP_ROOT.lstrip("/")
+        trees: list[tuple[str, str, str, Sequence[TreeFile]]] = [("app", "app", root, request.files)]
+        for model in request.models:
+            name = f"{model.name}/{model.version}"
+            trees.append(("model", name, f"{root}/{oci.MODELS}/{name}", model.files))
+        for kind, name, prefix, files in trees:
+            started = time.monotonic()
+            _check_paths(files)
+            layers.append(tree_layer(self._layers, prefix, files, kind, name))
+            _tell(reporter, layers[-1:], started)
+        return layers
+
+    def _runtime_layer(self, python: Python) -> Layer:
+        """The worker of the installed mooring-runtime, with bytecode for the image's Python."""
+        folder = Path(str(mooring_runtime.__file__)).parent / "worker"
+        files = sorted(
+            path.relative_to(folder).as_posix()
+            for path in folder.rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        )
+        content = {name: (folder / name).read_bytes() for name in files}
+        digests = {name: digest_of(data) for name, data in content.items()}
+        key = key_of("runtime-1", bytecode.FORMAT, python.name, digests)
+
+        def make() -> Layer:
+            with self._scratch.directory() as stage:
+                for name, data in content.items():
+                    (stage / name).parent.mkdir(parents=True, exist_ok=True)
+                    (stage / name).write_bytes(data)
+                modules = tuple(name for name in files if name.endswith(".py"))
+                bytecode.compile_all(python, [bytecode.Sources(stage, modules)], f"/{RUNTIME}")
+                entries = [
+                    Entry(f"{RUNTIME}/{path.relative_to(stage).as_posix()}", path)
+                    for path in stage.rglob("*")
+                    if path.is_file()
+                ]
+                return write_layer(self._store, entries, "runtime", mooring_runtime.__name__)
+
+        return self._layers.get_or_make(key, make)
+
+
+def load_manifest(store: ContentStore, digest: str) -> dict[str, Any]:
+    """Read an image's manifest.
+
+    Raises:
+        NotFound: code ``BlobNotFound``.
+        MooringError: code ``ImageInvalid``.
+    """
+    try:
+        manifest = json.loads(store.read(digest))
+    except ValueError as error:
+        raise MooringError(
+            "ImageInvalid", f"{digest} is no image manifest: {error}.", phase="Unpack"
+        ) from error
+    if not isinstance(manifest, dict) or "layers" not in manifest or "config" not in manifest:
+        raise MooringError("ImageInvalid", f"{digest} is no image manifest.", phase="Unpack")
+    return manifest
+
+
+def _check_paths(files: Sequence[TreeFile]) -> None:
+    for file in files:
+        parts = file.path.split("/")
+        if not file.path or "\0" in file.path or any(part in {"", ".", ".."} for part in parts):
+            raise InvalidRequest(
+                "PathInvalid",
+                f"{file.path!r} is no relative path without . and .. in it.",
+                phase="Build",
+                target=file.path,
+            )
+
+
+def _tell(reporter: Reporter, layers: Sequence[Layer], started: float) -> None:
+    took = time.monotonic() - started
+    for layer in layers:
+        reporter.log(
+            f"Layer {layer.kind} {layer.name}: {layer.size:,} bytes{', cached' if layer.cached else ''}."
+        )
+    made = sum(not layer.cached for layer in layers)
+    if made:
+        reporter.log(f"Made {made} layer{'s' if made > 1 else ''} in {took:.2f} s.")

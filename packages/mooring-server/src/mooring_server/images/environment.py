@@ -1,0 +1,88 @@
+"""What an Azure environment says beside its Python packages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from mooring_server.domain.errors import InvalidRequest
+
+# Images Azure fills in itself: nothing the user asked for, and nothing Mooring's runtime does not bring.
+_AZURES_OWN_BASE = re.compile(r"mcr\.microsoft\.com/azureml/(openmpi|intelmpi|base)[^/]*")
+
+
+def section(environment: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """One member of the environment that has to be a JSON object; empty when absent.
+
+    Raises:
+        InvalidRequest: code ``EnvironmentInvalid``.
+    """
+    value = environment.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise invalid(f"`{name}` must be a JSON object, but it is {kind(value)}.", name)
+    return value
+
+
+def invalid(message: str, target: str) -> InvalidRequest:
+    """The error for an environment that does not have the expected form."""
+    return InvalidRequest(
+        "EnvironmentInvalid", f"The environment cannot be read: {message}", phase="Resolve", target=target
+    )
+
+
+def kind(value: object) -> str:
+    """A user's word for the JSON type of a value."""
+    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
+
+
+def variables(environment: Mapping[str, Any]) -> dict[str, str]:
+    """The environment variables of the image, as the user wrote them.
+
+    Raises:
+        InvalidRequest: a name no process can have.
+    """
+    result = {}
+    for name, value in section(environment, "environmentVariables").items():
+        if not isinstance(name, str) or not name or "=" in name or "\0" in name or "\0" in str(value):
+            raise invalid(f"{name!r} cannot be an environment variable.", "environmentVariables")
+        result[name] = "" if value is None else str(value)
+    return result
+
+
+def check_docker(environment: Mapping[str, Any]) -> list[str]:
+    """Refuse what only a container build can do; tell what is left out otherwise.
+
+    Returns:
+        One sentence for each thing the user set that this image does not have.
+
+    Raises:
+        InvalidRequest: code ``DockerfileNotSupported``.
+    """
+    docker = section(environment, "docker")
+    for name, what in (("baseDockerfile", "a Dockerfile"), ("buildContext", "a Docker build context")):
+        if docker.get(name):
+            raise InvalidRequest(
+                "DockerfileNotSupported",
+                f"The environment is defined by {what} (docker.{name}); "
+                "this server builds images from Python packages only.",
+                hint="Move what the Dockerfile installs with pip or conda into the environment's "
+                "conda dependencies and remove it.",
+                phase="Resolve",
+                target=f"docker.{name}",
+            )
+    changes = []
+    base = docker.get("baseImage")
+    if base and not _AZURES_OWN_BASE.fullmatch(str(base).partition("@")[0].partition(":")[0]):
+        changes.append(
+            f"The base image {base} is not used: the image is built without a base layer and runs with "
+            "the Python and the system libraries of the host."
+        )
+    if section(environment, "python").get("baseCondaEnvironment"):
+        changes.append("python.baseCondaEnvironment is not used, since there is no base image.")
+    if environment.get("r"):
+        changes.append("The R section is not used: only Python packages are installed.")
+    return changes
