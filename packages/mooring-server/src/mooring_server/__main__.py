@@ -7,6 +7,7 @@ import fcntl
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -86,6 +87,9 @@ def _serve(home: Home, host: str, port: int | None) -> None:
         app, log_level="warning", lifespan="on", timeout_graceful_shutdown=3, server_header=False
     )
     server = _Server(config, lambda: write_private(home.announcement, json.dumps(announcement)))
+    # uvicorn raises the signal that stopped it once more when it is done; what follows must still run.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     try:
         server.run(sockets=[listener])
     finally:

@@ -62,7 +62,8 @@ def create_app(home: Home, *, token: str, address: str) -> FastAPI:
     operations = Operations(context)
     workspaces = Workspaces(context)
     builder = ImageBuilder(store, home.cache)
-    target = ProcessTarget(home.services, Unpacker(store, home.cache / "unpacked"))
+    unpacker = Unpacker(store, home.cache / "unpacked")
+    target = ProcessTarget(home.services, unpacker)
     runners = [
         Runner(ImageController(context, operations, builder), _BUILD_THREADS),
         Runner(ServiceController(context, operations, target), _SERVICE_THREADS),
@@ -73,6 +74,7 @@ def create_app(home: Home, *, token: str, address: str) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         context.signals.attach(asyncio.get_running_loop())
+        await asyncio.to_thread(lambda: (builder.clean_stale(), unpacker.clean_stale()))
         for runner in runners:
             runner.start()
         yield

@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +19,8 @@ PR_SET_PDEATHSIG = 1
 READ = 1 << 16
 # Carried by everything a supervisor starts, directly or not; finds what a killed one has left.
 MARK = "MOORING_SUPERVISED"
+# Carried by what one child starts; finds its descendants when their parents have ended.
+CHILD_MARK = "MOORING_CHILD"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -69,6 +72,7 @@ class Child:
         joins: Path | None = None,
     ) -> None:
         self._loop = loop
+        self._mark = f"{os.getpid()}.{time.monotonic_ns()}"
         self._output = output
         self._pipe, written = os.pipe()
         os.set_blocking(self._pipe, False)
@@ -76,7 +80,7 @@ class Child:
         try:
             self._process = subprocess.Popen(
                 argv,
-                env={**env, MARK: str(directory)},
+                env={**env, MARK: str(directory), CHILD_MARK: self._mark},
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=written,
@@ -132,8 +136,9 @@ class Child:
 
     def kill(self) -> None:
         """Sends SIGKILL to it and to all it has started."""
-        for entry in proctable.family(proctable.table(), self.pid):
-            proctable.kill(entry.pid)
+        family = {entry.pid for entry in proctable.family(proctable.table(), self.pid)}
+        for pid in family | set(proctable.marked(f"{CHILD_MARK}={self._mark}")):
+            proctable.kill(pid)
 
     def tail(self) -> str:
         """Its last output."""

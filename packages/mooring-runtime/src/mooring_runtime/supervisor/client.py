@@ -131,13 +131,7 @@ class SupervisorClient:
 
     def _call(self, request: Mapping[str, Any], timeout: float) -> State:
         try:
-            with files.short_path(self._directory, files.CONTROL) as path:
-                with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                    connection.settimeout(timeout)
-                    connection.connect(path)
-                    connection.sendall(json.dumps(request).encode() + b"\n")
-                    with connection.makefile("rb") as lines:
-                        line = lines.readline()
+            line = self._exchange(json.dumps(request).encode() + b"\n", timeout)
         except OSError as exc:
             raise SupervisorUnavailable(f"no supervisor answers in {self._directory}: {exc}") from exc
         if not line:
@@ -156,3 +150,14 @@ class SupervisorClient:
                 )
             )
         return answer
+
+    def _exchange(self, line: bytes, timeout: float) -> bytes:
+        with (
+            files.short_path(self._directory, files.CONTROL) as path,
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection,
+        ):
+            connection.settimeout(timeout)
+            connection.connect(path)
+            connection.sendall(line)
+            with connection.makefile("rb") as lines:
+                return lines.readline()

@@ -200,8 +200,8 @@ def hint_for(report: Mapping[str, Any], revision: RevisionSpec) -> str:
 def _crash_hint(returncode: int | None) -> str:
     if returncode is not None and -returncode in NATIVE:
         return (
-            "Native code crashed; the log shows the Python stack. Packages built for another processor or that"
-            " do not fit together are the usual cause."
+            "Native code crashed; the log shows the Python stack. Packages that were built for another"
+            " processor, or do not fit together, are the usual cause."
         )
     if returncode == -signal.SIGKILL:
         return "Something outside the service killed it; the system's log may say that memory ran out."

@@ -75,6 +75,8 @@ def main():
         scorer = scoring.Scorer(module.run, termination)
         entry.initialise(module)
     except entry.EntryError as exc:
+        # Also where users look first: the log outlives the process.
+        sys.stderr.write("mooring: {}\n{}".format(exc, exc.facts.get("traceback", "")))
         supervisor.fail(exc)
     supervisor.send(dict(scorer.description(), event="ready"))
     serve.serve(settings["listen_fd"], scorer)

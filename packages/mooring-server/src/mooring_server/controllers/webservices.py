@@ -84,7 +84,8 @@ class ServiceController:
             raise from_json(observed.failure)
         if observed.active_revision == spec.revision and observed.phase in {"Ready", "Degraded"}:
             return self._settle_success(service, observed)
-        reporter.phase("Init")
+        if progress is None or progress.current is None or progress.current.name != "Init":
+            reporter.phase("Init")
         return _CHANGING
 
     def _settle_success(self, seen: Service, observed: Observation) -> float | None:

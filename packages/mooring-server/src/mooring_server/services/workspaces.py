@@ -25,7 +25,7 @@ class Workspaces:
     def create(
         self, ref: WorkspaceRef, settings: dict[str, Any], *, exist_ok: bool
     ) -> tuple[WorkspaceView, bool]:
-        """Create a workspace; returns it and whether it is new.
+        """Create a workspace, or change one that may exist; returns it and whether it is new.
 
         Raises:
             Conflict: ``WorkspaceExists`` unless ``exist_ok``.
@@ -44,6 +44,7 @@ class Workspaces:
                     target=ref.name,
                 )
             if workspace is not None:
+                _change(workspace, settings)
                 return _view(workspace), False
             workspace = Workspace(
                 key=workspace_key(*names),
@@ -68,18 +69,6 @@ class Workspaces:
         """One workspace."""
         with self._context.db.read() as session:
             return _view(find_workspace(session, ref))
-
-    def update(self, ref: WorkspaceRef, changes: dict[str, Any]) -> WorkspaceView:
-        """Change friendly name, description or tags."""
-        with self._context.db.write() as session:
-            workspace = find_workspace(session, ref)
-            if changes.get("friendlyName") is not None:
-                workspace.friendly_name = changes["friendlyName"]
-            if changes.get("description") is not None:
-                workspace.description = changes["description"]
-            if changes.get("tags") is not None:
-                workspace.tags = changes["tags"]
-            return _view(workspace)
 
     def list(self, subscription: str, resource_group: str | None) -> list[WorkspaceView]:
         """The workspaces of a subscription."""
@@ -137,6 +126,16 @@ class Workspaces:
         # Both are always compared, in constant time, also for a user that does not exist.
         matches = [hmac.compare_digest(password.encode(), p.encode()) for p in stored]
         return workspace.registry_name if workspace and any(matches) else None
+
+
+def _change(workspace: Workspace, settings: dict[str, Any]) -> None:
+    """Take over what was given; the location of a workspace never changes."""
+    if settings.get("friendlyName") is not None:
+        workspace.friendly_name = settings["friendlyName"]
+    if settings.get("description") is not None:
+        workspace.description = settings["description"]
+    if settings.get("tags") is not None:
+        workspace.tags = settings["tags"]
 
 
 def _view(workspace: Workspace) -> WorkspaceView:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mooring_runtime.supervisor.client import SupervisorClient, SupervisorUnavailable
-from mooring_server.domain.errors import MooringError, PhaseFailed
+from mooring_runtime.supervisor.failure import SupervisorError
+from mooring_server.domain.errors import MooringError, PhaseFailed, from_json
 from mooring_server.images.unpack import Unpacker
 from mooring_server.targets.base import Observation, ServiceSpec
 
@@ -30,8 +31,9 @@ _INHERITED = (
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
 )
+# With coverage measuring subprocesses, its settings must reach the supervisor; they hold no secret.
+_INHERITED_PREFIXES = ("LC_", "COVERAGE_")
 _START_SECONDS = 15.0
-_STOP_SECONDS = 20.0
 _MAX_BODY = 100 * 1024 * 1024
 _LOG = "worker.log"
 
@@ -46,7 +48,6 @@ class ProcessTarget:
         self._root = root
         self._unpacker = unpacker
         self._host = host
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def prepare(self, image_digest: str) -> None:
@@ -64,14 +65,16 @@ class ProcessTarget:
         document = self._document(spec)
         client = SupervisorClient(directory)
         try:
-            client.apply(document)
-        except SupervisorUnavailable:
-            self._start(spec.uid, directory)
-            client.apply(document)
+            try:
+                client.apply(document)
+            except SupervisorUnavailable:
+                self._start(spec.uid, directory)
+                client.apply(document)
+        except SupervisorError as error:
+            raise from_json(error.failure.to_json()) from error
 
     def observe(self, uid: str) -> Observation:
         """Ask the supervisor; without one the service is ``Absent``."""
-        self._reap()
         try:
             state = SupervisorClient(self._root / uid).status()
         except SupervisorUnavailable:
@@ -117,29 +120,13 @@ class ProcessTarget:
     def delete(self, uid: str) -> None:
         """Stop the supervisor with its drain, then remove the service's directory."""
         directory = self._root / uid
-        client = SupervisorClient(directory)
-        try:
-            pid = int(client.status()["pid"])
-            client.stop()
-        except SupervisorUnavailable:
-            pid = 0
-        deadline = time.monotonic() + _STOP_SECONDS
-        while pid and _alive(pid):
-            self._reap()
-            if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)  # its children die with it
-                deadline = float("inf")
-            time.sleep(0.01)
-        self._reap()
-        shutil.rmtree(directory, ignore_errors=False, onerror=_already_gone)
+        with contextlib.suppress(SupervisorUnavailable):  # then nothing runs: its children die with it
+            SupervisorClient(directory).stop()
+        shutil.rmtree(directory, onerror=_already_gone)
 
     def prune(self, keep: set[str]) -> None:
         """Remove what was unpacked for other images."""
         self._unpacker.prune(keep)
-
-    def services(self) -> set[str]:
-        """The services that have a directory."""
-        return {entry.name for entry in self._root.iterdir() if entry.is_dir()}
 
     def _document(self, spec: ServiceSpec) -> dict[str, Any]:
         image = self._unpacker.materialise(spec.image_digest)
@@ -167,35 +154,34 @@ class ProcessTarget:
         }
 
     def _start(self, uid: str, directory: Path) -> None:
-        logs = directory / "logs"
-        logs.mkdir(mode=0o700, exist_ok=True)
-        inherited = {k: v for k, v in os.environ.items() if k in _INHERITED or k.startswith("LC_")}
-        # With coverage measuring subprocesses, its settings must reach the supervisor; they hold no secret.
-        inherited |= {k: v for k, v in os.environ.items() if k.startswith("COVERAGE_")}
-        with (logs / "supervisor.log").open("ab") as output:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "mooring_runtime.supervisor", "--dir", str(directory)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                cwd="/",
-                env=inherited,
-            )
-        self._children[uid] = child
+        """Start a supervisor that is nobody's child, so that it outlives this process."""
+        inherited = {
+            k: v for k, v in os.environ.items() if k in _INHERITED or k.startswith(_INHERITED_PREFIXES)
+        }
+        started = subprocess.run(
+            [sys.executable, "-m", "mooring_runtime.supervisor", "--dir", str(directory), "--detach"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            cwd="/",
+            env=inherited,
+            timeout=_START_SECONDS,
+            check=False,
+        )
         deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline and child.poll() is None:
+        while started.returncode == 0 and time.monotonic() < deadline:
             if self.observe(uid).phase != "Absent":
                 return
             time.sleep(0.01)
-        tail = (logs / "supervisor.log").read_text(errors="replace")[-4000:]
+        path = directory / "logs" / "supervisor.log"
         raise PhaseFailed(
             "SupervisorNotStarted",
-            f"The supervisor of service {uid} did not answer"
-            + (f"; it exited with status {child.returncode}." if child.poll() is not None else "."),
+            f"The supervisor of service {uid} did not answer.",
             phase="Start",
             hint="Its log tells why; `mooring doctor` checks what this machine can do.",
-            evidence={"log": tail},
+            evidence={
+                "log": (path.read_text(errors="replace")[-4000:] if path.exists() else "") + started.stderr
+            },
         )
 
     def _log_files(self, uid: str) -> list[Path]:
@@ -205,22 +191,9 @@ class ProcessTarget:
         )
         return [*rotated, *([logs / _LOG] if (logs / _LOG).exists() else [])]
 
-    def _reap(self) -> None:
-        for uid, child in list(self._children.items()):
-            if child.poll() is not None:
-                self._children.pop(uid, None)
-
 
 def _number(revision: Any) -> int | None:
     return int(revision) if revision not in {None, ""} else None
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _already_gone(_function: Any, path: str, info: Any) -> None:

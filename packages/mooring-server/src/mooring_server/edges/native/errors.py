@@ -9,10 +9,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from mooring_server.domain.errors import MooringError
 
 log = logging.getLogger(__name__)
+
+MAX_BODY = 32 * 1024 * 1024
 
 
 def error_response(error: MooringError) -> JSONResponse:
@@ -27,6 +30,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(OperationalError, _database)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -51,6 +55,8 @@ async def _validation(_request: Request, error: Exception) -> JSONResponse:
 
 async def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - by registration
+    if error.status_code == 413:
+        return error_response(too_large())
     codes = {404: "NotFound", 405: "MethodNotAllowed"}
     response = error_response(
         MooringError(
@@ -59,6 +65,22 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
     )
     response.headers.update(error.headers or {})
     return response
+
+
+def too_large() -> MooringError:
+    """The error for a body above `MAX_BODY`."""
+    return MooringError(
+        "BodyTooLarge",
+        f"The request body is larger than {MAX_BODY // 2**20} MiB.",
+        hint="Upload files as blobs.",
+        status_code=413,
+    )
+
+
+async def _gone(request: Request, _error: Exception) -> JSONResponse:
+    """The caller went away in the middle of its body: nobody reads the answer."""
+    log.info("%s %s: the caller went away", request.method, request.url.path)
+    return JSONResponse({}, status_code=400)
 
 
 async def _database(_request: Request, error: Exception) -> JSONResponse:

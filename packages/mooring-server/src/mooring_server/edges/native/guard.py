@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hmac
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mooring_server.domain.errors import Denied, MooringError
-from mooring_server.edges.native.errors import error_response
+from mooring_server.domain.errors import Denied
+from mooring_server.edges.native.errors import MAX_BODY, error_response, too_large
 
-MAX_BODY = 32 * 1024 * 1024
 _PREFIX = "/mooring/"
 
 
@@ -40,7 +40,7 @@ class Guard:
             return
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > MAX_BODY:
-            await error_response(_too_large())(scope, receive, send)
+            await error_response(too_large())(scope, receive, send)
             return
         received = 0
 
@@ -49,16 +49,7 @@ class Guard:
             message = await receive()
             received += len(message.get("body", b""))
             if received > MAX_BODY:
-                raise _too_large()
+                raise HTTPException(413)  # what FastAPI passes on while it reads a body
             return message
 
         await self._app(scope, limited, send)
-
-
-def _too_large() -> MooringError:
-    return MooringError(
-        "BodyTooLarge",
-        f"The request body is larger than {MAX_BODY // 2**20} MiB.",
-        hint="Upload files as blobs.",
-        status_code=413,
-    )

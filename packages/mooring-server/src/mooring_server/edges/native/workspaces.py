@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
+from mooring_server.domain.errors import InvalidRequest, NotFound
 from mooring_server.edges.native.common import ERRORS, ROOT, WORKSPACE, Filter, Ref
 from mooring_server.edges.native.schemas import WorkspaceSettings
 from mooring_server.services.views import Page, WorkspaceView
@@ -18,7 +19,7 @@ def routes(workspaces: Workspaces) -> APIRouter:
 
     @router.put(WORKSPACE)
     def create(ref: Ref, body: WorkspaceSettings, response: Response) -> WorkspaceView:
-        """Create a workspace."""
+        """Create a workspace, or with ``existOk`` change one."""
         view, created = workspaces.create(ref, body.model_dump(), exist_ok=body.existOk)
         response.status_code = 201 if created else 200
         return view
@@ -27,11 +28,6 @@ def routes(workspaces: Workspaces) -> APIRouter:
     def get(ref: Ref) -> WorkspaceView:
         """One workspace."""
         return workspaces.get(ref)
-
-    @router.patch(WORKSPACE)
-    def update(ref: Ref, body: WorkspaceSettings) -> WorkspaceView:
-        """Change friendly name, description or tags."""
-        return workspaces.update(ref, body.model_dump(exclude_unset=True))
 
     @router.delete(WORKSPACE, status_code=204)
     def delete(ref: Ref) -> None:
@@ -53,5 +49,25 @@ def routes(workspaces: Workspaces) -> APIRouter:
         """Attached computes: none on a machine of one's own."""
         workspaces.get(ref)
         return {"value": [], "nextLink": None}
+
+    @router.put(WORKSPACE + "/computes/{name}")
+    def create_compute(ref: Ref, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Attach a compute; this server has no clusters."""
+        workspaces.get(ref)
+        kind = str(body.get("properties", body).get("computeType", "")) if isinstance(body, dict) else ""
+        raise InvalidRequest(
+            "ComputeTypeNotSupported",
+            f"Compute {name!r} ({kind or 'unknown type'}) cannot be made: services run on this machine.",
+            hint="Deploy with AciWebservice.deploy_configuration(...); it needs no compute target.",
+            target=name,
+        )
+
+    @router.get(WORKSPACE + "/computes/{name}")
+    @router.delete(WORKSPACE + "/computes/{name}")
+    @router.post(WORKSPACE + "/computes/{name}/listKeys")
+    def compute(ref: Ref, name: str) -> dict[str, Any]:
+        """One compute."""
+        workspaces.get(ref)
+        raise NotFound("ComputeTargetNotFound", f"There is no compute target {name!r}.", target=name)
 
     return router

@@ -1,0 +1,47 @@
+"""A real server process for everything below this folder, in a data directory of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import WS, RunningServer, kill_all
+
+
+@pytest.fixture(scope="session")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home") / "mooring"
+
+
+@pytest.fixture(scope="session")
+def server(shared_home: Path) -> Iterator[RunningServer]:
+    """The server most tests share, with workspace sub/rg/ws."""
+    running = RunningServer(shared_home).start()
+    try:
+        assert running.client.put(WS, json={}).status_code == 201
+        yield running
+        running.close()
+    finally:
+        kill_all(shared_home)
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[RunningServer]:
+    """A server that a test may kill, with workspace sub/rg/ws."""
+    running = RunningServer(tmp_path / "home").start()
+    try:
+        assert running.client.put(WS, json={}).status_code == 201
+        yield running
+        running.close()
+    finally:
+        kill_all(running.home)
+
+
+@pytest.fixture
+def sdk_home(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The SDK and the command line find the shared server."""
+    monkeypatch.setenv("MOORING_HOME", str(server.home))
+    monkeypatch.delenv("MOORING_ENDPOINT", raising=False)
+    monkeypatch.delenv("MOORING_TOKEN", raising=False)
+    return server.home

@@ -1,0 +1,142 @@
+"""A real server process, and waiting for what it does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+WS = "/mooring/v1/subscriptions/sub/resourceGroups/rg/workspaces/ws"
+
+
+def eventually(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
+    """Wait until ``condition`` gives something true, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.02)
+    return value
+
+
+def processes_below(directory: Path) -> dict[int, str]:
+    """Processes whose command line names ``directory``."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:  # it ended meanwhile
+                continue
+            if str(directory) in command:
+                found[int(entry.name)] = command
+    return found
+
+
+class RunningServer:
+    """A server process on ``home``."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.process: subprocess.Popen[bytes] | None = None
+        self.client = httpx.Client()
+
+    def start(self) -> RunningServer:
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self.home / "output.log").open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mooring_server", "--home", str(self.home)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        process = self.process
+
+        def announced() -> dict[str, Any] | None:
+            assert process.poll() is None, (self.home / "output.log").read_text()
+            try:
+                told = json.loads((self.home / "server.json").read_text())
+            except FileNotFoundError:
+                return None
+            return told if told["pid"] == process.pid else None
+
+        told = eventually(announced, "the server announces itself")
+        self.client.close()
+        self.client = httpx.Client(
+            base_url=told["url"], headers={"Authorization": f"Bearer {told['token']}"}, timeout=60
+        )
+        self.url, self.token = told["url"], told["token"]
+        return self
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+    def wait(self, view: dict[str, Any], workspace: str = WS, seconds: float = 300) -> dict[str, Any]:
+        """Follow an operation to its end."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            answer = self.client.get(f"{workspace}/operations/{view['operationId']}", params={"wait": 20})
+            assert answer.status_code == 200, answer.text
+            operation: dict[str, Any] = answer.json()
+            if operation["endTime"]:
+                return operation
+        raise AssertionError(f"operation {view['operationId']} did not end: {operation}")
+
+    def upload(self, content: bytes, workspace: str = WS) -> str:
+        import hashlib
+
+        digest = "sha256:" + hashlib.sha256(content).hexdigest()
+        assert self.client.put(f"{workspace}/blobs/{digest}", content=content).status_code == 201
+        return digest
+
+    def request(self, script: bytes, models: list[str] | None = None, **more: Any) -> dict[str, Any]:
+        """An image request for a script without packages."""
+        return {
+            "entryScript": "score.py",
+            "files": [{"path": "score.py", "digest": self.upload(script)}],
+            "modelIds": models or [],
+            "environment": {"environmentVariables": {"GREETING": "hello"}},
+            **more,
+        }
+
+    def deploy(self, name: str, script: bytes, *, workspace: str = WS, **more: Any) -> dict[str, Any]:
+        body = {"name": name, "imageRequest": self.request(script, more.pop("models", None)), **more}
+        answer = self.client.post(f"{workspace}/services", json=body)
+        assert answer.status_code == 202, answer.text
+        view: dict[str, Any] = answer.json()
+        return view
+
+    def close(self) -> None:
+        """Delete all services, stop, and prove that nothing is left running."""
+        if self.process is None or self.process.poll() is not None:
+            self.start()
+        for workspace in self.client.get("/mooring/v1/subscriptions/sub/workspaces").json()["value"]:
+            base = WS.rpartition("/")[0] + "/" + workspace["name"]
+            for collection in ("services", "localServices"):
+                for service in self.client.get(f"{base}/{collection}").json()["value"]:
+                    deleted = self.client.delete(f"{base}/{collection}/{service['name']}")
+                    if deleted.status_code == 202:
+                        self.wait(deleted.json(), base)
+        self.client.close()
+        assert self.stop() == 0
+        left = processes_below(self.home)
+        assert not left, left
+
+
+def kill_all(home: Path) -> None:
+    for pid in processes_below(home):
+        os.kill(pid, signal.SIGKILL)
