@@ -155,7 +155,12 @@ def show(
       mooring model show -i mymodel:1
       mooring model show -n mymodel
     """
-    session.show(_find(session, model_id, model_name, version).serialize(), FIELDS)
+    from mooring.sdk.client import part
+
+    model = _find(session, model_id, model_name, version)
+    # Azure's dictionary of a model has no files.
+    whole = model.workspace.mooring.call("GET", f"/models/{part(model.id)}")
+    session.show({**model.serialize(), "files": whole.get("files", [])}, FIELDS)
 
 
 @command(app, "download")

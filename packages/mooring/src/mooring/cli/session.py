@@ -83,12 +83,15 @@ class Session:
         self,
         output: str,
         *,
+        quiet: bool = False,
         debug: bool = False,
         workspace_name: str | None = None,
         resource_group: str | None = None,
         subscription_id: str | None = None,
     ) -> None:
         self.output = output
+        # Progress goes to stderr in a pipe, too; only those who ask for JSON get nothing but JSON.
+        self.quiet = quiet
         self.debug = debug
         self.workspace_name = workspace_name
         self.resource_group = resource_group
@@ -125,7 +128,7 @@ class Session:
 
     def say(self, line: str) -> None:
         """A sentence for people, on stderr so that stdout stays clean; silent with `--output json`."""
-        if not self.json:
+        if not self.quiet:
             print(line, file=sys.stderr)  # noqa: T201
 
 
@@ -174,7 +177,7 @@ def command(
             from mooring.cli.output import results_only
 
             with results_only():
-                return function(Session(output, **settings), **arguments)
+                return function(Session(output, quiet=asked == "json", **settings), **arguments)
 
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*own, *shared]]

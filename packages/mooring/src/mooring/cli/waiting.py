@@ -84,7 +84,7 @@ def wait(session: Session, service: Webservice, title: str, *, no_wait: bool) ->
         session.show(service.serialize(), FIELDS)
         return
     if service.operation_id:
-        with Phases(title, quiet=session.json) as view:
+        with Phases(title, quiet=session.quiet) as view:
             after = 0
             try:
                 while True:

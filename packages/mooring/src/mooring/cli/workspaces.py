@@ -25,7 +25,9 @@ def resolve(name: str | None, resource_group: str | None, subscription_id: str |
         return Workspace.from_config(str(config.path))
     subscription, group, chosen = scope(name, resource_group, subscription_id)
     if not given:
-        return Workspace.create(chosen, subscription_id=subscription, resource_group=group, exist_ok=True)
+        return Workspace.create(
+            chosen, subscription_id=subscription, resource_group=group, exist_ok=True, show_output=False
+        )
     return Workspace.get(chosen, subscription_id=subscription, resource_group=group)
 
 
