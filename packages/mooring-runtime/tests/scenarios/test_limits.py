@@ -9,13 +9,15 @@ from mooring_runtime.supervisor import cgroup
 from mooring_runtime.testing import Service, until
 
 GREEDY = """
-import mmap
+import mmap, time
 kept = []
 def take(mebibytes):
     for _ in range(mebibytes):
         block = mmap.mmap(-1, 1 << 20)
         block.write(b"x" * (1 << 20))
         kept.append(block)
+    if mebibytes > 96:
+        time.sleep(60)  # where memory is watched, it takes a moment to be seen
 def init(): %s
 def run(data):
     take(int(data))
@@ -50,7 +52,7 @@ def test_watching_where_there_are_no_control_groups(monkeypatch: pytest.MonkeyPa
     try:
         watched.apply(GREEDY % "pass", memory_bytes=LIMIT, cpu_cores=1.0)
         state = watched.ready()
-        watched.apply(GREEDY % "take(200); import time; time.sleep(60)", memory_bytes=LIMIT)
+        watched.apply(GREEDY % "take(200)", memory_bytes=LIMIT)
         failure = watched.failed()
     finally:
         watched.close()
