@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mooring_runtime.supervisor import cgroup
+from mooring_runtime.supervisor.limits import group_prefix
 from mooring_runtime.testing import Service, until
 
 GREEDY = """
@@ -72,14 +73,13 @@ def test_groups_are_made_and_removed(service: Service) -> None:
             path.name
             for root in (hierarchy.memory, hierarchy.cpu)
             if root is not None
-            for path in root.glob("mooring-*")
+            for path in root.glob(f"{group_prefix(service.directory)}*")
         }
 
-    before = groups()
     service.apply(GREEDY % "pass", memory_bytes=LIMIT, cpu_cores=0.5)
     state = service.ready()
     assert state["limits"] == {"memory": "cgroup", "cpu": "cgroup"}
-    (name,) = groups() - before
+    (name,) = groups()
     assert hierarchy.memory is not None
     assert hierarchy.cpu is not None
     pid = str(state["workers"][0]["pid"])
@@ -89,12 +89,13 @@ def test_groups_are_made_and_removed(service: Service) -> None:
         assert int((hierarchy.cpu / name / "cpu.cfs_quota_us").read_text()) == 50000
     service.apply(GREEDY % "pass", memory_bytes=LIMIT, cpu_cores=0.5)
     service.ready()
-    until(lambda: len(groups() - before) == 1 and name not in groups(), "the old groups are removed")
+    until(lambda: len(groups()) == 1 and name not in groups(), "the old groups are removed")
     service.kill()
     service.restart()
     service.ready()
     service.client.stop(0)
-    assert groups() == before
+    service.process.wait(10)
+    assert groups() == set()
 
 
 def test_the_supervisor_itself_is_not_limited(service: Service) -> None:

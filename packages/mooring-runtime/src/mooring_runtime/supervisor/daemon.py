@@ -81,8 +81,17 @@ class Daemon:
         self._step()
         await self._ended.wait()
         await self._control.close(ANSWER_SECONDS)
+        await self._remove_limits()
         note("supervisor %d stopped", os.getpid())
         return 0
+
+    async def _remove_limits(self) -> None:
+        """The kernel keeps a control group for a moment after its last process has ended."""
+        deadline = self._loop.time() + ANSWER_SECONDS
+        self._limiter.keep([])
+        while self._limiter.stale and self._loop.time() < deadline:
+            await asyncio.sleep(RETRY_SECONDS / 10)
+            self._limiter.keep([])
 
     # From the control socket and from disk
 
