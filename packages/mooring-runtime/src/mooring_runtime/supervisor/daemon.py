@@ -31,7 +31,7 @@ from mooring_runtime.supervisor.model import (
     StopFront,
     Worker,
 )
-from mooring_runtime.supervisor.spec import Spec, parse, parse_revision, revision_to_json
+from mooring_runtime.supervisor.spec import Spec, invalid, parse, parse_revision, revision_to_json
 from mooring_runtime.supervisor.worker_process import WorkerProcess
 
 RETRY_SECONDS = 0.2
@@ -98,12 +98,18 @@ class Daemon:
     def _restore(self) -> None:
         state = files.read_json(self._directory / files.STATE) or {}
         self._port = int(state.get("port") or 0)
-        data = files.read_json(self._directory / files.SPEC)
-        if data is None:
+        try:
+            data = files.read_json(self._directory / files.SPEC)
+            if data is None:
+                return
+            self._saved_active = files.read_json(self._directory / files.ACTIVE)
+            active = parse_revision(self._saved_active) if self._saved_active is not None else None
+            self._machine.restore(active, parse(data))
+        except (SupervisorError, ValueError) as exc:
+            # Written by another version, or by hand. The next `apply` puts it right.
+            note("what shall run cannot be read: %s", exc)
+            self._machine.failure = invalid(f"{self._directory / files.SPEC} cannot be used: {exc}").failure
             return
-        self._saved_active = files.read_json(self._directory / files.ACTIVE)
-        active = parse_revision(self._saved_active) if self._saved_active is not None else None
-        self._machine.restore(active, parse(data))
         self._reserve_until_possible()
 
     def _reserve_until_possible(self) -> None:
