@@ -65,6 +65,7 @@ def test_stop_ends_everything(service: Service) -> None:
     assert proctable.marked(f"{MARK}={service.directory}") == []
     with pytest.raises(SupervisorUnavailable):
         service.client.status()
+    assert "Traceback" not in service.log("supervisor")
 
 
 def test_sigterm_stops_too(service: Service) -> None:
