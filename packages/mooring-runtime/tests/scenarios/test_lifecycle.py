@@ -117,6 +117,12 @@ def test_launch_detached(tmp_path: Path) -> None:
     until(lambda: state["pid"] not in proctable.table(), "the supervisor has ended")
 
 
+def test_launch_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SupervisorUnavailable, match="does not start"):
+        SupervisorClient(tmp_path / "file" / "service").launch()
+
+
 def test_update_under_load_loses_no_request(service: Service) -> None:
     service.apply(ECHO % "one", workers=2)
     service.ready()

@@ -180,6 +180,11 @@ def _reported(death: Death, report: Mapping[str, Any]) -> Failure:
 def hint_for(report: Mapping[str, Any], revision: RevisionSpec) -> str:
     """What to do about an exception in the entry script."""
     module = report.get("missing_module")
+    if str(module).split(".")[0] == "azureml":
+        return (
+            "Where a model runs, of `azureml` there are Model.get_model_path, AMLRequest, AMLResponse and"
+            " rawhttp. Remove the import from the entry script, or do that work before deployment."
+        )
     if report.get("type") == "ModuleNotFoundError" and module:
         top = str(module).split(".")[0]
         package = DISTRIBUTIONS.get(top, top)
