@@ -15,7 +15,7 @@ from azureml.exceptions import (
 )
 from mooring.sdk import files, model_files
 from mooring.sdk.client import filter_text, part
-from mooring.sdk.patches import merge_tags, replace_tags
+from mooring.sdk.patches import changed
 
 
 class Blobs:
@@ -149,8 +149,8 @@ def test_filters(items: Any, text: str | None) -> None:
 
 
 def test_patches_and_parts() -> None:
-    assert replace_tags({"a": "1", "b": "2"}, {"b": "3", "c": "4"}) == {"a": None, "b": "3", "c": "4"}
-    assert merge_tags({"a": "1"}, ["a", "b"]) == {"a": "1", "b": None}
-    assert merge_tags(None, "a") == {"a": None}
+    assert changed({"a": "1", "b": "2"}, {"c": "3"}, ["a", "x"]) == {"b": "2", "c": "3"}
+    assert changed({"a": "1"}, None, "a") == {}
+    assert changed({"a": "1"}, {"a": "2"}, ["a"]) == {"a": "2"}
     assert part("m:1") == "m:1"
     assert part("a/b c") == "a%2Fb%20c"
