@@ -117,7 +117,7 @@ def create_app(home: Home, *, token: str, address: str) -> FastAPI:
         services = Webservices(context, collection)
         app.include_router(service_edge.routes(services, collection, target))
     app.include_router(operation_edge.routes(operations, context.signals))
-    app.mount("/v2", registry_app(store, Repositories(context), workspaces.authenticate_registry))
+    app.include_router(registry_app(store, Repositories(context), workspaces.authenticate_registry))
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

@@ -65,7 +65,9 @@ def find(cgroup: str, mountinfo: str) -> Hierarchy:
 
 
 def detect() -> Hierarchy:
-    """Our hierarchy, as far as we may write to it."""
+    """Our hierarchy, as far as we may write to it; none with ``MOORING_CGROUPS=off`` set."""
+    if os.environ.get("MOORING_CGROUPS") == "off":
+        return Hierarchy(1, None, None)
     found = find(
         Path("/proc/self/cgroup").read_text(encoding="utf-8"),
         Path("/proc/self/mountinfo").read_text(encoding="utf-8"),

@@ -33,8 +33,9 @@ _LEAST_FOR_WHEELS = 10
 class ImageBuilder:
     """Implements `mooring_server.images.types.Builder`.
 
-    Keeps below ``cache_dir``: ``locks`` and ``layers`` (what was made from what), ``uv`` (downloads) and
-    ``tmp``. All of it may be deleted between builds; the next build then takes longer and gives the same digest.
+    Keeps below ``cache_dir``: ``locks`` and ``layers`` (what was made from what), ``uv`` (downloads)
+    and ``tmp``. All of it may be deleted between builds; the next build then takes longer and gives the
+    same digest.
 
     A build that is killed leaves a directory in ``tmp`` (see `clean_stale`) and whole blobs that nothing
     refers to.

@@ -1,6 +1,7 @@
 """Extracts layers without letting them write anywhere else."""
 
-# ruff: noqa: PTH - thousands of files: plain os calls on strings take half the time of Path objects
+# Thousands of files: plain os calls on strings take half the time of Path objects.
+# ruff: noqa: PTH102, PTH108, PTH112, PTH114, PTH211
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import os
 import posixpath
 import tarfile
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from isal import igzip
 
@@ -43,11 +44,12 @@ class Extractor:
             PhaseFailed: code ``LayerUnsafe`` or ``LayerDamaged``.
         """
         try:
-            with igzip.open(blob, "rb") as unzipped:
-                stream = cast("BinaryIO", unzipped)
-                with tarfile.open(fileobj=stream, mode="r|", bufsize=_BUFFER, copybufsize=_BUFFER) as archive:
-                    for member in archive:
-                        self._member(archive, member)
+            with (
+                cast("Any", igzip).open(blob, "rb") as stream,
+                tarfile.open(fileobj=stream, mode="r|", bufsize=_BUFFER) as archive,
+            ):
+                for member in archive:
+                    self._member(archive, member)
         except (tarfile.TarError, EOFError, igzip.BadGzipFile) as error:
             raise PhaseFailed(
                 "LayerDamaged",

@@ -145,8 +145,8 @@ class Unpacker:
         return self._pythons.require((int(major), int(minor)))
 
     def _environment(self, layers: list[tuple[dict[str, Any], str]], python: Python) -> Path:
-        # Another interpreter (after an update of the host) makes another environment beside the old one, which
-        # running services may still use.
+        # Another interpreter (after an update of the host) makes another environment beside the old one,
+        # which running services may still use.
         name = f"{_environment_key(layers)}-{key_of(str(python.path), python.version)[:8]}"
 
         def fill(folder: Path) -> None:
@@ -222,9 +222,8 @@ def _map_paths(value: str, places: Mapping[str, str]) -> str:
 
 def _check_model_link(app: Path, link: Path) -> None:
     """A model's name comes from the manifest, and the app may contain links: stay inside."""
-    if os.path.realpath(link.parent) != os.path.join(
-        os.path.realpath(app), *link.relative_to(app).parent.parts
-    ):
+    below = link.relative_to(app)
+    if ".." in below.parts or link.parent.resolve() != app.resolve() / below.parent:
         raise PhaseFailed(
             "LayerUnsafe", f"The model {link.name} would be placed outside of the image.", phase="Unpack"
         )

@@ -1,0 +1,76 @@
+"""Workers under other Pythons than the supervisor's."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mooring_runtime.testing import Service
+
+SCORE = """
+import sys
+from azureml.contrib.services.aml_request import rawhttp
+from azureml.contrib.services.aml_response import AMLResponse
+from azureml.core.model import Model
+
+def init():
+    print("caf\\u00e9 in the log")
+
+@rawhttp
+def run(request):
+    if request.method == "GET":
+        raise ValueError("asked for it")
+    answer = {"version": list(sys.version_info[:2]), "echo": request.get_json()}
+    return AMLResponse(answer, 200, json_str=True)
+"""
+TEXT = """
+import sys
+def init(): pass
+def run(data): return [data, list(sys.version_info[:2])]
+"""
+
+
+def interpreter(minor: int) -> str | None:
+    """A Python 3.``minor`` of this machine, from pyenv or the search path."""
+    candidates = [str(path) for path in Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python")]
+    found = shutil.which(f"python3.{minor}")
+    if found is not None:
+        candidates.append(found)
+    for candidate in candidates:
+        check = [candidate, "-c", f"import sys; sys.exit(sys.version_info[:2] != (3, {minor}))"]
+        if subprocess.run(check, check=False, capture_output=True, timeout=20).returncode == 0:
+            return candidate
+    return None
+
+
+NEAREST = (6, 8)
+MINORS = [
+    pytest.param(minor, marks=[] if minor in NEAREST else [pytest.mark.full])
+    for minor in range(6, 15)
+    if minor != sys.version_info.minor
+]
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_worker_under(minor: int, service: Service) -> None:
+    python = interpreter(minor)
+    if python is None:
+        pytest.skip(f"no Python 3.{minor} on this machine")
+    service.apply(SCORE, python=python, workers=2, env={"LC_ALL": "C"})
+    service.ready()
+    answer = service.post(b'{"a": [1]}', content_type="application/json")
+    assert answer.json() == {"version": [3, minor], "echo": {"a": [1]}}
+    assert service.get("/score").status == 500
+    assert "ValueError: asked for it" in service.log("worker")
+    assert "café in the log" in service.log("worker")
+    service.apply(TEXT, python=python)
+    service.ready()
+    assert service.post("žluť".encode()).json() == ["žluť", [3, minor]]
+    service.apply("def init():\n    raise KeyError('k')\ndef run(data): pass", python=python)
+    failure = service.failed()
+    assert failure["code"] == "InitRaised"
+    assert "KeyError" in failure["evidence"]["traceback"]

@@ -1,0 +1,148 @@
+"""Services as commands look at them: found by name, described, waited for, their logs followed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mooring.cli import output
+from mooring.cli.progress import Phases
+
+if TYPE_CHECKING:
+    from mooring.cli.session import Session
+    from mooring.sdk.webservice import Webservice
+    from mooring.sdk.workspace import Workspace
+
+WAIT_SECONDS = 20
+FIELDS = (
+    ("Name", "name"),
+    ("State", "state"),
+    ("Type", "computeType"),
+    ("URL", "scoringUri"),
+    ("Swagger", "swaggerUri"),
+    ("Keys", lambda row: "needed: mooring service get-keys" if row.get("authEnabled") else None),
+    ("Models", lambda row: [model["id"] for model in row.get("models") or []]),
+    ("Image", "imageId"),
+    ("Revision", "revision"),
+    ("Isolation", "isolation"),
+    ("Resources", "containerResourceRequirements"),
+    ("Description", "description"),
+    ("Tags", "tags"),
+    ("Properties", "properties"),
+    ("Created", "createdTime"),
+    ("Error", lambda row: error_text(row.get("error"))),
+)
+
+
+def find(workspace: Workspace, name: str) -> Webservice:
+    """A service, or else the local web service of that name: those have a name space of their own."""
+    from mooring.sdk.exceptions import WebserviceException
+    from mooring.sdk.local import LocalWebservice
+    from mooring.sdk.webservice import Webservice
+
+    try:
+        return Webservice(workspace, name)
+    except WebserviceException as error:
+        if error.code != "WebserviceNotFound":
+            raise
+        try:
+            return LocalWebservice(workspace, name)
+        except WebserviceException:
+            raise error from None
+
+
+def list_all(
+    workspace: Workspace, compute_type: str | None, wanted: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Services and local web services; the latter know only some of the filters."""
+    from mooring.sdk.local import LocalWebservice
+    from mooring.sdk.webservice import Webservice
+
+    rows: list[dict[str, Any]] = []
+    kind = (compute_type or "").upper()
+    given = {key: value for key, value in wanted.items() if value is not None}
+    if kind != "LOCAL":
+        found = Webservice.list(workspace, compute_type=compute_type, **given)
+        rows += [service.serialize() for service in found]
+    if kind in {"", "LOCAL"} and set(given) <= {"model_name", "model_id"}:
+        rows += [service.serialize() for service in LocalWebservice.list(workspace, **given)]
+    return rows
+
+
+def wait(session: Session, service: Webservice, title: str, *, no_wait: bool) -> None:
+    """Show the phases until the operation has ended, then the service.
+
+    Raises:
+        WebserviceException: the deployment failed, with phase, reason and evidence.
+    """
+    from mooring.sdk.operations import ENDED
+
+    client = service.workspace.mooring
+    if no_wait:
+        session.say(f"{title} goes on. Look at it with: mooring service show -n {service.name}")
+        session.show(service.serialize(), FIELDS)
+        return
+    if service.operation_id:
+        with Phases(title, quiet=session.quiet) as view:
+            after = 0
+            try:
+                while True:
+                    operation = client.operation(service.operation_id, after, WAIT_SECONDS)
+                    view.show(operation)
+                    after = max([after, *(entry["seq"] for entry in operation.get("log") or [])])
+                    if operation["state"] in ENDED:
+                        break
+            except KeyboardInterrupt:
+                session.say(
+                    f"Stopped waiting; it goes on. Look at it with: mooring service show -n {service.name}"
+                )
+                raise
+    # The operation has ended: this only reads the result, or raises with the reason.
+    service.wait_for_deployment()
+    session.show(service.serialize(), FIELDS)
+
+
+def logs(service: Webservice, lines: int, *, init: bool) -> str:
+    """The last lines."""
+    if service.compute_type == "LOCAL":
+        return str(service.get_logs(lines))
+    return str(service.get_logs(lines, init=init))
+
+
+def follow_logs(service: Webservice, lines: int) -> None:
+    """Print the log as it grows, until the service is gone or Ctrl+C."""
+    from mooring.sdk.client import part
+    from mooring.sdk.http import http_client
+
+    client = service.workspace.mooring
+    path = f"{client.base}{service.collection}/{part(service.name)}/logs"
+    request = client.http.build("GET", path, params={"tail": lines, "follow": "true"})
+    # A quiet service writes nothing for hours: that is no reason to stop reading.
+    request.extensions["timeout"] = {**request.extensions.get("timeout", {}), "read": None}
+    with http_client(client.http.connection.endpoint) as connection:
+        answer = connection.send(request, stream=True)
+        try:
+            answer.raise_for_status()
+            for text in answer.iter_text():
+                output.write(text)
+        except KeyboardInterrupt:
+            print(file=sys.stderr)  # noqa: T201 - leaves the ^C on a line of its own
+        finally:
+            answer.close()
+
+
+def error_text(error: Mapping[str, Any] | None) -> str | None:
+    """A service's error as the lines of an error block."""
+    from mooring.cli import failures
+
+    if not error:
+        return None
+    whole = {
+        "code": "Unknown",
+        "message": "",
+        "hint": "",
+        **{k: v for k, v in error.items() if v is not None},
+    }
+    whole["evidence"] = whole.get("evidence") or {}
+    return "\n".join(line.removeprefix("Error: ") for line, _ in failures.lines(whole))
