@@ -97,7 +97,8 @@ def test_2018_from_model_to_image_to_service(
 
 
 def test_2018_deploy_from_files_and_models(ws: Workspace, tmp_path: Path) -> None:
-    config = ContainerImage.image_configuration("app/score.py", "python", dependencies=[HELPER])
+    helper = str(tmp_path / "app" / "helper.py")
+    config = ContainerImage.image_configuration("app/score.py", "python", dependencies=[helper])
     service = Webservice.deploy(ws, "svc-paths", ["model.txt"], config)
     service.wait_for_deployment()
     assert service.run(SAMPLE) == [2.0, 4.0]

@@ -60,8 +60,8 @@ def test_scripts_that_start_together_share_one_server(home: Path) -> None:
 def test_a_server_that_was_stopped_meanwhile_is_started_again(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ws = Workspace("s", "g", "w")
+    ws = Workspace("s", "g", "work")
     local_server.stop()
     capsys.readouterr()
-    assert ws.get_details()["name"] == "w"
+    assert ws.get_details()["name"] == "work"
     assert "Started Mooring server" in capsys.readouterr().err

@@ -55,7 +55,7 @@ class TestWorkspace:
         made = Workspace.create(
             "second", subscription_id="s2", resource_group="g2", location="here", tags={"a": "b"}
         )
-        assert (made.location, made.tags, made.sku) == ("here", {"a": "b"}, "basic")
+        assert (made.location, made.tags, made.sku.lower()) == ("here", {"a": "b"}, "basic")
         with pytest.raises(WorkspaceException):
             Workspace.create("second", subscription_id="s2", resource_group="g2")
         Workspace.create("second", subscription_id="s2", resource_group="g2", exist_ok=True)

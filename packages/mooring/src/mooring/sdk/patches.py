@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from mooring.sdk.types import Tags
 
 
-def changed(current: Mapping[str, str], add: Mapping[str, str] | None, remove: Iterable[str] | None = None) -> Tags:
+def changed(
+    current: Mapping[str, str], add: Mapping[str, str] | None, remove: Iterable[str] | None = None
+) -> Tags:
     """``current`` without some keys (one, or several; those that are not there do not matter) and with others.
 
     A key that is both removed and added is there afterwards.
