@@ -88,6 +88,7 @@ def test_a_server_that_ends_shows_its_last_words(monkeypatch: pytest.MonkeyPatch
     fake.write_text("#!/bin/sh\necho 'disk is full' >&2\nexit 3\n")
     fake.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(fake))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: True)  # also where no server is installed
     with pytest.raises(UserErrorException, match="status 3") as caught:
         local_server.start()
     assert caught.value.evidence["log"] == "disk is full"
