@@ -94,7 +94,7 @@ class Scorer:
                     return self._client.post(
                         uri, content=content, headers=headers, timeout=SCORING_TIMEOUT_SECONDS
                     )
-                except httpx.ConnectError:
+                except httpx.ConnectError:  # noqa: PERF203 - a retry is a loop
                     # Nothing was sent. A front that crashed is back in a moment.
                     if time.monotonic() >= deadline:
                         raise
