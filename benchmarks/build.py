@@ -97,8 +97,9 @@ def server(home: Path, uv_cache: Path) -> Iterator[Any]:
     os.environ["MOORING_HOME"] = str(home)
     os.environ["UV_CACHE_DIR"] = str(uv_cache)
     try:
-        with contextlib.redirect_stderr(None):
-            yield Workspace.create("bench", subscription_id="bench", resource_group="bench", exist_ok=True)
+        yield silently(
+            lambda: Workspace.create("bench", subscription_id="bench", resource_group="bench", exist_ok=True)
+        )
     finally:
         running = processes.services(home)
         local_server.stop()
@@ -129,7 +130,7 @@ class Bench:
 
         self.changes += 1
         joblib.dump(Ridge(alpha=self.changes).fit(*load_diabetes(return_X_y=True)), self.folder / "model.pkl")
-        return quietly(lambda: Model.register(self.workspace, str(self.folder / "model.pkl"), "bench"))
+        return silently(lambda: Model.register(self.workspace, str(self.folder / "model.pkl"), "bench"))
 
     def image(self, model: Any) -> float:
         """Build an image; seconds."""
@@ -141,7 +142,7 @@ class Bench:
             image = Image.create(self.workspace, "bench", [model], config)
             image.wait_for_creation()
 
-        return timed(lambda: quietly(build))
+        return timed(lambda: silently(build))
 
     def inference_config(self) -> Any:
         """score.py and its environment."""
@@ -153,9 +154,13 @@ class Bench:
         )
 
 
-def quietly(function: Callable[[], Any]) -> Any:
+def silently(function: Callable[[], Any]) -> Any:
     """Run without the SDK's messages."""
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
+    with (
+        open(os.devnull, "w") as nowhere,  # noqa: PTH123
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
         return function()
 
 
@@ -227,9 +232,9 @@ def deployments(table: Table, bench: Bench, count: int, calls: int) -> None:
     first = []
     for number in range(count):
         bench.change_script()
-        first.append(timed(lambda name=f"bench{number}": quietly(lambda: deploy(name))))
+        first.append(timed(lambda name=f"bench{number}": silently(lambda: deploy(name))))
     table.seconds("changed script to Healthy, Model.deploy, new service", first, 3)
-    service = quietly(lambda: deploy("bench0"))
+    service = silently(lambda: deploy("bench0"))
 
     def update() -> None:
         bench.change_script()
@@ -237,7 +242,7 @@ def deployments(table: Table, bench: Bench, count: int, calls: int) -> None:
         service.wait_for_deployment()
 
     table.seconds(
-        "changed script to Healthy, service.update", [timed(lambda: quietly(update)) for _ in range(count)], 3
+        "changed script to Healthy, service.update", [timed(lambda: silently(update)) for _ in range(count)], 3
     )
     service.run(PATIENT)
     latencies = sorted(timed(lambda: service.run(PATIENT)) for _ in range(calls))
@@ -283,8 +288,7 @@ def starts(table: Table, folder: Path, count: int) -> None:
     os.environ["MOORING_HOME"] = str(folder / "home-start")
 
     def start() -> None:
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # noqa: PTH123
-            local_server.start()
+        silently(local_server.start)
 
     first = timed(start)
     local_server.stop()
