@@ -42,7 +42,11 @@ def in_source(source: str) -> Iterator[tuple[str, int]]:
         for candidate in _candidates(node):
             both = [candidate.body, candidate.orelse] if isinstance(candidate, ast.IfExp) else [candidate]
             for text in both:
-                if isinstance(text, ast.Constant) and isinstance(text.value, str) and CODE.fullmatch(text.value):
+                if (
+                    isinstance(text, ast.Constant)
+                    and isinstance(text.value, str)
+                    and CODE.fullmatch(text.value)
+                ):
                     yield text.value, text.lineno
 
 

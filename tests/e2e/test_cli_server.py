@@ -67,7 +67,8 @@ def test_up_status_down_and_services_that_outlive_it(mooring: Run, home: Path, t
     mooring(
         "model", "deploy", "-n", "echo", "-m", "m", "--es", "score.py", "--rt", "python", "--cf", "env.yml"
     )
-    assert [s["name"] for s in state(mooring)["services"]] == ["echo"]
+    [running] = state(mooring)["services"]
+    assert running["name"] == "echo"
 
     down = mooring("down")
     assert "echo" in down.stderr
@@ -82,7 +83,8 @@ def test_up_status_down_and_services_that_outlive_it(mooring: Run, home: Path, t
     assert eventually(lambda: not processes_below(home), "nothing is left running")
 
     mooring("up")
-    eventually(lambda: state(mooring)["services"], "the service comes back with the server")
+    [again] = eventually(lambda: state(mooring)["services"], "the service comes back with the server")
+    assert again["url"] == running["url"]
     mooring("service", "delete", "-n", "echo", "--yes")
     mooring("down")
 

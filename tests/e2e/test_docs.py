@@ -6,6 +6,7 @@ before a block changes that: `<!-- skip -->`, or `<!-- file: NAME -->` for one t
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -69,6 +70,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
 @pytest.mark.usefixtures("sdk_home")
+# Scripts leave it to the end of the process to close their connections.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_code_blocks_run(
     page: Path, server: RunningServer, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,6 +91,8 @@ def test_code_blocks_run(
         for block in blocks(page):
             run(block, page, folder, namespace)
     finally:
+        namespace.clear()
+        gc.collect()  # here, where its warnings are expected, not in the middle of another test
         kill_all(tmp_path)
 
 
