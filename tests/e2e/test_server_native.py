@@ -330,6 +330,11 @@ def test_the_image_can_be_read_from_the_registry(server: RunningServer) -> None:
             assert "sha256:" + hashlib.sha256(blob).hexdigest() == layer["digest"]
         assert registry.get(f"/{repository}/tags/list").json()["tags"] == ["1"]
     assert httpx.get(f"http://{host}/v2/", auth=("x", "y")).status_code == 401
+    link = httpx.get(image["imageBuildLogUri"])
+    assert link.status_code == 200
+    assert "Layer app" in link.text
+    assert httpx.get(image["imageBuildLogUri"].partition("?")[0]).status_code == 401
+    assert httpx.get(image["imageBuildLogUri"].replace("regimage:1", "regimage:2")).status_code == 401
     for kind in ("log", "lock", "sbom"):
         assert server.client.get(f"{WS}/images/regimage:1/{kind}").status_code == 200
     assert server.client.get(f"{WS}/images/regimage:1/sbom").json()["bomFormat"] == "CycloneDX"

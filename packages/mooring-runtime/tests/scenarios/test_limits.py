@@ -44,9 +44,7 @@ def test_too_much_memory_in_run_costs_the_worker(service: Service) -> None:
     assert service.post(b"20").json() == "taken"
 
 
-def test_watching_where_there_are_no_control_groups(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_watching_where_there_are_no_control_groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MOORING_CGROUPS", "off")
     watched = Service(tmp_path / "watched")
     try:

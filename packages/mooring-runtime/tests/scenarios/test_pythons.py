@@ -24,7 +24,8 @@ def init():
 def run(request):
     if request.method == "GET":
         raise ValueError("asked for it")
-    return AMLResponse({"version": list(sys.version_info[:2]), "echo": request.get_json()}, 200, json_str=True)
+    answer = {"version": list(sys.version_info[:2]), "echo": request.get_json()}
+    return AMLResponse(answer, 200, json_str=True)
 """
 TEXT = """
 import sys

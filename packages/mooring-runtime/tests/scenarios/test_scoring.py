@@ -172,7 +172,9 @@ def test_chunked_bodies(plain: Service) -> None:
     address = urlsplit((plain.client.last_state() or {})["url"])
     for size, status in ((500, b"200"), (1500, b"413")):
         with socket.create_connection((address.hostname, address.port), 10) as connection:
-            head = b"POST /score HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+            head = (
+                b"POST /score HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+            )
             chunk = b"%x\r\n%s\r\n" % (size, b"y" * size)
             connection.sendall(head + chunk + b"0\r\n\r\n")
             with connection.makefile("rb") as answer:
@@ -256,9 +258,7 @@ def run(data):
             Thing.__module__, sys.modules[Thing.__module__].run is run]
 """)
     (root / "src" / "deep" / "beside.py").write_text("NAME = 'beside'")
-    service.apply_spec(
-        {"revision": {**revision, "source_directory": "src", "entry_script": "deep/main.py"}}
-    )
+    service.apply_spec({"revision": {**revision, "source_directory": "src", "entry_script": "deep/main.py"}})
     service.ready()
     assert service.post(b"1").json() == [
         "user frames",

@@ -396,7 +396,9 @@ class Life(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 10))
     def advance_a_worker(self, pick: int) -> None:
-        starting = [w for w in self.machine.workers() if w.state is WorkerState.STARTING and w.id in self.alive]
+        starting = [
+            w for w in self.machine.workers() if w.state is WorkerState.STARTING and w.id in self.alive
+        ]
         if starting:
             worker = starting[pick % len(starting)]
             if worker.revision.id in self.broken:
@@ -462,12 +464,8 @@ class Life(RuleBasedStateMachine):
             self.now += 31
             if self.front and self.machine.front.record.state is FrontState.STARTING:
                 self.machine.front.listening(self.now)
-            for worker in list(self.machine.workers()):
-                if worker.id in self.alive and worker.state is WorkerState.STARTING:
-                    if worker.revision.id in self.broken:
-                        self.end(worker.id)
-                    else:
-                        self.machine.worker_ready(worker.id, "text", None, self.now)
+            for pick in range(len(self.alive)):
+                self.advance_a_worker(pick)
             self.drain()
         if self.machine.stopping:
             assert self.quit

@@ -7,6 +7,7 @@ import getpass
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -24,7 +25,7 @@ from mooring_server.edges.native import services as service_edge
 from mooring_server.edges.native import workspaces as workspace_edge
 from mooring_server.edges.native.common import ROOT
 from mooring_server.edges.native.errors import install_error_handlers
-from mooring_server.edges.native.guard import Guard
+from mooring_server.edges.native.guard import Guard, signature
 from mooring_server.edges.native.openapi import ERROR_SCHEMA
 from mooring_server.edges.registry import registry_app
 from mooring_server.images.builder import ImageBuilder
@@ -58,7 +59,13 @@ def create_app(home: Home, *, token: str, address: str) -> FastAPI:
     """
     started = now()
     store = ContentStore(home.content)
-    context = Context(Database.open(home.database), store, address=address, user=_user())
+    context = Context(
+        Database.open(home.database),
+        store,
+        address=address,
+        user=_user(),
+        sign=partial(signature, token.encode()),
+    )
     operations = Operations(context)
     workspaces = Workspaces(context)
     builder = ImageBuilder(store, home.cache)
@@ -117,7 +124,7 @@ def create_app(home: Home, *, token: str, address: str) -> FastAPI:
         services = Webservices(context, collection)
         app.include_router(service_edge.routes(services, collection, target))
     app.include_router(operation_edge.routes(operations, context.signals))
-    app.mount("/v2", registry_app(store, Repositories(context), workspaces.authenticate_registry))
+    app.include_router(registry_app(store, Repositories(context), workspaces.authenticate_registry))
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

@@ -65,7 +65,7 @@ def find(cgroup: str, mountinfo: str) -> Hierarchy:
 
 
 def detect() -> Hierarchy:
-    """Our hierarchy, as far as we may write to it; nothing with ``MOORING_CGROUPS=off`` in the environment."""
+    """Our hierarchy, as far as we may write to it; none with ``MOORING_CGROUPS=off`` set."""
     if os.environ.get("MOORING_CGROUPS") == "off":
         return Hierarchy(1, None, None)
     found = find(

@@ -194,7 +194,7 @@ class Machine:
 
     def wake_at(self) -> float | None:
         """When `plan` has something to do even if no fact comes."""
-        times = self.front.wake_times()
+        times = self.front.wake_times() if self.spec is not None else []
         for worker in self.workers():
             if worker.kill_at is not None:
                 if not worker.killed:

@@ -25,6 +25,11 @@ class WorkspaceRef:
     name: str
 
 
+def _unsigned(_path: str) -> str:
+    """Where nobody serves links, they need no signature."""
+    return ""
+
+
 def _nobody(_id: int) -> None:
     """Before the controllers run there is nobody to wake; they look at everything when they start."""
 
@@ -36,6 +41,7 @@ class Context:
     Attributes:
         address: ``host:port`` of this server, as callers and registry clients reach it.
         user: the name recorded as creator.
+        sign: makes the signature by which a link may be opened without the token, from its path.
     """
 
     db: Database
@@ -43,6 +49,7 @@ class Context:
     signals: Signals = field(default_factory=Signals)
     address: str = "127.0.0.1:0"
     user: str = "unknown"
+    sign: Callable[[str], str] = _unsigned
     wake_image: Callable[[int], None] = _nobody
     wake_service: Callable[[int], None] = _nobody
 

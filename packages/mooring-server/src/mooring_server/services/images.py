@@ -317,6 +317,7 @@ def image_view(context: Context, session: Session, image: Image) -> ImageView:
     """An image as callers see it."""
     built = image.built or {}
     identity = f"{image.name}:{image.version}"
+    log_path = f"{workspace_path(image.workspace)}/images/{identity}/log"
     return {
         "id": identity,
         "name": image.name,
@@ -335,7 +336,7 @@ def image_view(context: Context, session: Session, image: Image) -> ImageView:
         "pythonVersion": built.get("python_version"),
         "modelIds": image.model_ids,
         "modelDetails": [model_view(m) for m in image_models(session, image)],
-        "imageBuildLogUri": f"http://{context.address}{workspace_path(image.workspace)}/images/{identity}/log",
+        "imageBuildLogUri": f"http://{context.address}{log_path}?sig={context.sign(log_path)}",
         "driverProgram": image.request.get("entryScript"),
         "environment": image.request.get("environment"),
         "changes": list(built.get("changes") or []),

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mooring_runtime.worker import frames
+from mooring_runtime.worker.entry import EntryError
+from mooring_runtime.worker.http import Headers, Request, Response, query_object
+from mooring_runtime.worker.scoring import RAW_MARK, Scorer
+
+RUNNING = SimpleNamespace(requested=False)
+
+
+def full(**fields: Any) -> bytes:
+    head = {
+        "id": "i",
+        "method": "POST",
+        "path": "/score",
+        "query": "",
+        "headers": [],
+        "host": "h",
+        "scheme": "http",
+    }
+    return json.dumps({**head, **fields}).encode()
+
+
+def test_text() -> None:
+    kind, head, body = Scorer(lambda data: {"got": data}, RUNNING).answer(frames.TEXT, b"id", "é".encode())
+    assert kind == frames.RESULT
+    assert float(head) >= 0
+    assert json.loads(body) == {"got": "é"}
+
+
+@pytest.mark.parametrize(
+    "run",
+    [lambda: 1, lambda a, b: (a, b), lambda *, data: data],
+    ids=["none", "two", "keyword"],
+)
+def test_functions_with_other_parameters(run: Any) -> None:
+    with pytest.raises(EntryError, match="exactly one data parameter"):
+        Scorer(run, RUNNING)
+
+
+@pytest.mark.parametrize("run", [lambda data, extra=1: (data, extra), lambda *args: args, len])
+def test_functions_that_take_one(run: Any) -> None:
+    assert Scorer(run, RUNNING).description() == {"mode": "text"}
+
+
+def test_headers_under_another_name_of_the_data() -> None:
+    def run(request_headers: Any, raw: Any) -> Any:
+        return [raw, request_headers["x-a"]]
+
+    scorer = Scorer(run, RUNNING)
+    assert scorer.mode == "headers"
+    _, _, body = scorer.answer(frames.FULL, full(headers=[["x-a", "1"]]), b"d")
+    assert json.loads(body) == ["d", "1"]
+
+
+def test_exceptions_are_logged_with_the_id(capsys: pytest.CaptureFixture[str]) -> None:
+    def run(data: str) -> None:
+        raise KeyError(data)
+
+    kind, head, _ = Scorer(run, RUNNING).answer(frames.TEXT, b"the-id", b"k")
+    assert kind == frames.REPLY
+    assert json.loads(head) == {
+        "status": 500,
+        "headers": [["content-type", "application/json"]],
+        "ms": None,
+        "failed": True,
+    }
+    logged = capsys.readouterr().err
+    assert "the-id" in logged
+    assert "KeyError: 'k'" in logged
+    assert 'scoring.py", line' not in logged.replace("test_scoring.py", "")
+
+
+def test_sigterm_is_not_swallowed() -> None:
+    def run(data: str) -> None:
+        raise SystemExit(0)
+
+    with pytest.raises(SystemExit):
+        Scorer(run, SimpleNamespace(requested=True)).answer(frames.TEXT, b"i", b"")
+
+
+def test_numpy_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    numpy = pytest.importorskip("numpy")
+    for value, hint in ((numpy.arange(3), "Return array.tolist()"), (numpy.int64(1), ".item()")):
+        _, head, _ = Scorer(lambda _, value=value: value, RUNNING).answer(frames.TEXT, b"i", b"")
+        assert json.loads(head)["failed"] is False
+        assert hint in capsys.readouterr().err
+
+
+def test_flask_like_responses() -> None:
+    class FlaskResponse:
+        status_code = 404
+        headers = {"Content-Type": "text/plain", "Content-Length": "2"}  # noqa: RUF012
+        content_type = "text/plain"
+
+        def get_data(self) -> bytes:
+            return b"no"
+
+    kind, head, body = Scorer(lambda _: FlaskResponse(), RUNNING).answer(frames.TEXT, b"i", b"")
+    assert (kind, body) == (frames.REPLY, b"no")
+    assert json.loads(head)["headers"] == [["content-type", "text/plain"]]
+    assert json.loads(head)["status"] == 404
+
+
+def test_raw() -> None:
+    def run(request: Request) -> Response:
+        return Response(request.get_data() * 2, 202, {"A": "b"}, run_function_failed=True)
+
+    setattr(run, RAW_MARK, True)
+    scorer = Scorer(run, RUNNING)
+    assert scorer.mode == "raw"
+    _, head, body = scorer.answer(frames.FULL, full(), b"\xff")
+    assert body == b"\xff\xff"
+    assert json.loads(head)["headers"] == [["a", "b"], ["content-type", "text/html; charset=utf-8"]]
+    assert json.loads(head)["failed"] is True
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("a=1&b=x&b=2", {"a": 1, "b": ["x", 2]}),
+        ("", {}),
+        ("a=-1.5e3&b=007&c=1_0&d=Infinity", {"a": -1500.0, "b": "007", "c": "1_0", "d": "Infinity"}),
+        ("a=%C3%A9+%26", {"a": "é &"}),
+        ("a=-", {"a": "-"}),
+    ],
+)
+def test_query_object(query: str, expected: dict[str, Any]) -> None:
+    assert query_object(query) == expected
+
+
+def test_headers_in_any_case() -> None:
+    headers = Headers([("x-ms-id", "1"), ("accept", "a"), ("Accept", "b")])
+    assert dict(headers) == {"X-Ms-Id": "1", "Accept": "a,b"}
+    assert headers["X-MS-ID"] == headers.get("x-ms-id") == "1"
+    assert "ACCEPT" in headers
+    assert headers.get("other", 5) == 5
+
+
+def test_request_json() -> None:
+    request = Request(json.loads(full(headers=[["content-type", "application/json"]])), b"{")
+    assert request.get_json(silent=True) is None
+    with pytest.raises(ValueError, match="Expecting"):
+        _ = request.json
+    assert Request(json.loads(full()), b"[1]").json is None
+    assert Request(json.loads(full()), b"[1]").get_json(force=True) == [1]
+
+
+def test_responses() -> None:
+    assert Response(None, 200).data == b"{}"
+    assert Response({"a": 1}, 200).content_type == "application/json"
+    assert Response(b"text", 200, json_str=True).data == b'"text"'
+    assert Response("é", 200).get_data(as_text=True) == "é"
