@@ -86,7 +86,8 @@ def test_existing_conda_environment(here: Path, monkeypatch: pytest.MonkeyPatch)
     assert caught.value.code == "CondaNotInstalled"
     conda = here / "conda"
     conda.write_text(
-        "#!/bin/sh\n[ $5 = base ] || { echo no such >&2; exit 1; }\necho 'name: base'\necho 'dependencies: [numpy=1.0]'\necho 'prefix: /x'\n"
+        "#!/bin/sh\n[ $5 = base ] || { echo no such >&2; exit 1; }\n"
+        "echo 'name: base'\necho 'dependencies: [numpy=1.0]'\necho 'prefix: /x'\n"
     )
     conda.chmod(0o755)
     monkeypatch.setenv("PATH", f"{here}:{os.defpath}")

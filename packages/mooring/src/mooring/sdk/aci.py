@@ -7,7 +7,7 @@ from typing import Any
 
 from mooring.sdk.errors import invalid
 from mooring.sdk.names import check_positive
-from mooring.sdk.patches import replace_tags
+from mooring.sdk.patches import changed
 from mooring.sdk.tagging import TaggedWebservice
 from mooring.sdk.types import JSON, Tags
 from mooring.sdk.webservice_parts import ContainerResourceRequirements, WebserviceDeploymentConfiguration
@@ -245,8 +245,8 @@ class AciWebservice(TaggedWebservice):
 
         check_ssl(None, ssl_cert_pem_file, ssl_key_pem_file, ssl_cname)
         values = {
-            "kvTags": None if tags is None else replace_tags(self.tags, tags),
-            "properties": properties,
+            "kvTags": tags,
+            "properties": None if properties is None else changed(self.properties, properties),
             "description": description,
             "authEnabled": auth_enabled,
             "sslEnabled": ssl_enabled,

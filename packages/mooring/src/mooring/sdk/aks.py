@@ -9,7 +9,7 @@ from mooring.sdk import aks_fields
 from mooring.sdk.aks_config import AksEndpointDeploymentConfiguration, AksServiceDeploymentConfiguration
 from mooring.sdk.errors import invalid, not_available
 from mooring.sdk.names import check_namespace
-from mooring.sdk.patches import replace_tags
+from mooring.sdk.patches import changed
 from mooring.sdk.tagging import TaggedWebservice
 from mooring.sdk.types import JSON, Tags
 from mooring.sdk.webservice_parts import (
@@ -136,9 +136,9 @@ class AksWebservice(TaggedWebservice):
         check_namespace(namespace)
         body = aks_fields.body_of(given)
         if tags is not None:
-            body["kvTags"] = replace_tags(self.tags, tags)
+            body["kvTags"] = tags
         if properties is not None:
-            body["properties"] = properties
+            body["properties"] = changed(self.properties, properties)
         if description is not None:
             body["description"] = description
         body.update(new_image(self, image, models, inference_config))

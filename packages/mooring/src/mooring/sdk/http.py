@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,6 +115,8 @@ class Http:
         if self._client is None:
             agent = {"User-Agent": f"mooring/{mooring.__version__}"}
             self._client = http_client(self.connection.endpoint, headers=agent)
+            # Nobody closes a Workspace; its sockets go with it.
+            weakref.finalize(self, self._client.close)
         return self._client
 
     def build(self, method: str, path: str, **extra: Any) -> httpx.Request:

@@ -15,7 +15,7 @@ from mooring.sdk.image_parts import Asset, TargetRuntime
 from mooring.sdk.model import Model
 from mooring.sdk.names import check_image_name
 from mooring.sdk.operations import failure, follow, time_of
-from mooring.sdk.patches import merge_tags, replace_tags
+from mooring.sdk.patches import changed
 from mooring.sdk.types import JSON, Tags
 
 __all__ = [
@@ -160,19 +160,22 @@ class Image:
 
     def update(self, tags: Tags) -> None:
         """Replace the tags."""
-        self._patch({"kvTags": replace_tags(self.tags, tags)})
+        self._patch({"kvTags": tags})
 
     def add_tags(self, tags: Tags) -> None:
         """Add tags; those of the same name get the new value."""
-        self._patch({"kvTags": merge_tags(tags, None)})
+        self.update_creation_state()
+        self._patch({"kvTags": changed(self.tags, tags)})
 
     def remove_tags(self, tags: Any) -> None:
         """Remove tags by name: one, or a list."""
-        self._patch({"kvTags": merge_tags(None, tags)})
+        self.update_creation_state()
+        self._patch({"kvTags": changed(self.tags, None, tags)})
 
     def add_properties(self, properties: Tags) -> None:
         """Add properties; they cannot be removed."""
-        self._patch({"properties": dict(properties)})
+        self.update_creation_state()
+        self._patch({"properties": changed(self.properties, properties)})
 
     def delete(self) -> None:
         """Delete this version.

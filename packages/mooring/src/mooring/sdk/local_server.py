@@ -6,7 +6,6 @@ It listens on loopback, keeps its data in `home()` and writes ``server.json`` th
 from __future__ import annotations
 
 import contextlib
-import http.client
 import importlib.util
 import json
 import os
@@ -218,6 +217,8 @@ def _alive(pid: int) -> bool:
 
 def _livez(endpoint: str) -> str | None:
     """The server's version if it answers, else None. Plain http.client: finding a server must be quick."""
+    import http.client  # ssl comes with it
+
     split = urlsplit(endpoint)
     if not split.hostname:
         return None

@@ -15,7 +15,7 @@ from mooring.sdk.inference_config import InferenceConfig
 from mooring.sdk.model_package import ModelPackage
 from mooring.sdk.names import check_model_name
 from mooring.sdk.operations import time_of
-from mooring.sdk.patches import merge_tags, replace_tags
+from mooring.sdk.patches import changed
 from mooring.sdk.resource_configuration import ResourceConfiguration
 from mooring.sdk.types import JSON, Strings, Tags
 
@@ -243,7 +243,7 @@ class Model:
     ) -> None:
         """Replace the tags, the description or the rest; None leaves a thing as it is."""
         values = {
-            "kvTags": None if tags is None else replace_tags(self.tags, tags),
+            "kvTags": tags,
             "description": description,
             "sampleInputData": _sample(sample_input_dataset),
             "sampleOutputData": _sample(sample_output_dataset),
@@ -255,22 +255,21 @@ class Model:
         self, add_tags: Tags | None = None, remove_tags: Any = None, add_properties: Tags | None = None
     ) -> None:
         """Add and remove tags and add properties in one call."""
-        body: JSON = {"kvTags": merge_tags(add_tags, remove_tags)}
-        if add_properties:
-            body["properties"] = add_properties
-        self._patch(body)
+        self._refresh()
+        tags, properties = changed(self.tags, add_tags, remove_tags), changed(self.properties, add_properties)
+        self._patch({"kvTags": tags, "properties": properties})
 
     def add_tags(self, tags: Tags) -> None:
         """Add tags; those of the same name get the new value."""
-        self._patch({"kvTags": merge_tags(tags, None)})
+        self.update_tags_properties(add_tags=tags)
 
     def remove_tags(self, tags: Any) -> None:
         """Remove tags by name: one, or a list."""
-        self._patch({"kvTags": merge_tags(None, tags)})
+        self.update_tags_properties(remove_tags=tags)
 
     def add_properties(self, properties: Tags) -> None:
         """Add properties; they cannot be removed."""
-        self._patch({"properties": dict(properties)})
+        self.update_tags_properties(add_properties=properties)
 
     def add_dataset_references(self, datasets: Any) -> None:
         """Not available: there are no datasets."""
@@ -400,6 +399,9 @@ class Model:
             f"Model(workspace={self.workspace!r}, name={self.name}, id={self.id}, version={self.version}, "
             f"tags={self.tags}, properties={self.properties})"
         )
+
+    def _refresh(self) -> None:
+        self._fill(self.workspace, self.workspace.mooring.call("GET", f"/models/{part(self.id)}"))
 
     def _patch(self, body: JSON) -> None:
         self._fill(self.workspace, self.workspace.mooring.call("PATCH", f"/models/{part(self.id)}", body))

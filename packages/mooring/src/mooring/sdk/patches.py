@@ -1,18 +1,18 @@
-"""Bodies of merge patches: None removes a key."""
+"""Tags and properties are replaced as a whole by the server, so changes begin with what is there now."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from mooring.sdk.types import JSON
+from mooring.sdk.types import Tags
 
 
-def replace_tags(current: Mapping[str, str], wanted: Mapping[str, str]) -> JSON:
-    """The patch that makes ``wanted`` of ``current``."""
-    return {**dict.fromkeys(current), **wanted}
+def changed(
+    current: Mapping[str, str], add: Mapping[str, str] | None, remove: Iterable[str] | None = None
+) -> Tags:
+    """``current`` without some keys (one, or several; those that are not there do not matter) and with others.
 
-
-def merge_tags(add: Mapping[str, str] | None, remove: Iterable[str] | None) -> JSON:
-    """The patch that removes some keys (one, or several) and adds others; adding wins."""
-    gone = [remove] if isinstance(remove, str) else list(remove or [])
-    return {**dict.fromkeys(gone), **(add or {})}
+    A key that is both removed and added is there afterwards.
+    """
+    gone = {remove} if isinstance(remove, str) else set(remove or ())
+    return {**{key: value for key, value in current.items() if key not in gone}, **(add or {})}

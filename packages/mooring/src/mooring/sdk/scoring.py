@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,8 @@ class Scorer:
 
         if self._client is None:
             self._client = http_client(uri)
+            # Nobody closes a Webservice; its socket goes with it.
+            weakref.finalize(self, self._client.close)
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if auth:
             if self._key is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mooring.sdk.patches import merge_tags
+from mooring.sdk.patches import changed
 from mooring.sdk.types import Tags
 from mooring.sdk.webservice import Webservice
 
@@ -14,15 +14,18 @@ class TaggedWebservice(Webservice):
 
     def add_tags(self, tags: Tags) -> None:
         """Add tags; those of the same name get the new value."""
-        self._patch({"kvTags": merge_tags(tags, None)})
+        self.update_deployment_state()
+        self._patch({"kvTags": changed(self.tags, tags)})
 
     def remove_tags(self, tags: Any) -> None:
         """Remove tags by name: one, or a list."""
-        self._patch({"kvTags": merge_tags(None, tags)})
+        self.update_deployment_state()
+        self._patch({"kvTags": changed(self.tags, None, tags)})
 
     def add_properties(self, properties: Tags) -> None:
         """Add properties; they cannot be removed."""
-        self._patch({"properties": dict(properties)})
+        self.update_deployment_state()
+        self._patch({"properties": changed(self.properties, properties)})
 
     def run(self, input_data: Any) -> Any:
         """Score; see `Webservice.run`."""
