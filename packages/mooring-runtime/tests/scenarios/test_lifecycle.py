@@ -35,7 +35,7 @@ def test_start_then_score(service: Service) -> None:
     assert [worker["state"] for worker in state["workers"]] == ["Ready", "Ready"]
     assert state["front"]["state"] == "Ready"
     assert all(worker["rss_bytes"] > 1 << 20 for worker in state["workers"])
-    assert "init done" in service.log("worker")
+    service.logged("init done")
     written = service.client.last_state()
     assert written is not None
     assert written["phase"] == "Ready"
