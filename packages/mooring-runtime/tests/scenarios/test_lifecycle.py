@@ -259,6 +259,17 @@ def test_another_port(service: Service) -> None:
     assert service.post(b"1").json() == old["workers"][0]["pid"]
 
 
+def test_another_host_on_the_same_port(service: Service) -> None:
+    service.apply(PID)
+    old = service.ready()
+    service.apply_spec({"host": "0.0.0.0"})
+    state = service.client.wait(
+        lambda seen: seen["phase"] == "Ready" and seen["front"]["pid"] != old["front"]["pid"], 20
+    )
+    assert state["url"] == f"http://0.0.0.0:{old['port']}"
+    assert service.post(b"1").json() == old["workers"][0]["pid"]
+
+
 def test_the_state_is_json_for_readers_without_a_socket(service: Service) -> None:
     service.apply(ECHO % "one")
     state = service.ready()

@@ -129,8 +129,9 @@ class Daemon:
         held = self._reservation
         if held is not None and held.host == spec.host and spec.port in {0, held.port}:
             return
+        ours = held is not None and (spec.port or self._port) == held.port
         try:
-            self._reservation = Reservation(spec.host, spec.port or self._port)
+            self._reservation = Reservation(spec.host, spec.port or self._port, ours=ours)
         except OSError as exc:
             failure = front_control.port_unavailable(spec.port or self._port, str(exc))
             raise SupervisorError(failure) from exc
