@@ -101,6 +101,20 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_brings_all_back(servi
     assert service.post(b"1", Authorization="Bearer k").status == 200
 
 
+def test_a_spec_that_cannot_be_read_waits_for_the_next(service: Service) -> None:
+    service.apply(PID)
+    service.ready()
+    service.kill()
+    (service.directory / "spec.json").write_text('{"from": "the future"}')
+    service.restart()
+    failure = service.failed()
+    assert failure["code"] == "SpecInvalid"
+    assert "spec.json" in failure["message"]
+    service.apply(PID)
+    service.ready()
+    assert service.post(b"1").status == 200
+
+
 def test_the_old_revision_comes_back_too(service: Service) -> None:
     service.apply(PID)
     service.ready()

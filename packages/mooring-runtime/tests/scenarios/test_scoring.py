@@ -330,7 +330,8 @@ def get_output_schema(function):
 SCHEMA_SCORE = """
 from inference_schema import schema_util
 def init(): pass
-def run(data, scale=1):
+def run(data, request_headers, scale=1):
+    assert request_headers["Host"]
     return [data, scale]
 schema_util._SCHEMAS[run] = {"type": "object", "properties": {"data": {"type": "array"}, "scale": {}}}
 """

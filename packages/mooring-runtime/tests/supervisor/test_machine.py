@@ -141,6 +141,7 @@ def test_an_init_that_takes_too_long() -> None:
     made = machine()
     made.apply(spec(), 0)
     (name,) = started(made.plan(0))
+    made.front.listening(0)
     assert made.wake_at() == 300
     assert signals(made.plan(299.9)) == []
     assert signals(made.plan(300)) == [(name, "ABRT")]
@@ -313,6 +314,15 @@ def test_a_front_crash_loop() -> None:
     assert failure.evidence["log"] == "last words"
     made.front.listening(now)
     assert status.failure(made) is None
+
+
+def test_a_front_that_never_listens() -> None:
+    made = machine()
+    made.apply(spec(), 0)
+    made.plan(0)
+    assert made.wake_at() == POLICY.front_start
+    assert made.plan(POLICY.front_start) == [KillFront()]
+    assert made.plan(POLICY.front_start + 1) == []
 
 
 def test_a_front_that_cannot_bind() -> None:

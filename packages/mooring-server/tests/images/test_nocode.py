@@ -17,7 +17,11 @@ from mooring_server.images.types import BuildRequest, ModelTree
 
 from .conftest import Recorder, Workshop
 
-DRIVER = "import score, json, sys; score.init(); print(json.dumps([score.run(x) for x in json.loads(sys.argv[1])]))"
+DRIVER = """
+import json, score, sys
+score.init()
+print(json.dumps([score.run(request) for request in json.loads(sys.argv[1])]))
+"""
 TRAIN = """
 import sys, joblib, pickle
 from sklearn.linear_model import LogisticRegression, Ridge

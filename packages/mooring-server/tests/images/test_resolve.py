@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mooring_server.domain.errors import MooringError, PhaseFailed
-from mooring_server.images.known import numpy_limit
+from mooring_server.images.known import unwritten_limits
 from mooring_server.images.locks import Lock, LockCache, Pin, parse_pins
 from mooring_server.images.pythons import PythonRequest, Pythons, show
 
@@ -153,15 +153,14 @@ def test_pins_and_cache(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("versions", "limit"),
+    ("versions", "limits"),
     [
-        ({"numpy": "2.1.0", "scikit-learn": "1.2.2"}, "numpy<2"),
-        ({"numpy": "1.26.4", "scikit-learn": "1.2.2"}, None),
-        ({"numpy": "1.26.4", "scikit-learn": "0.24.2"}, "numpy<1.24"),
-        ({"numpy": "2.1.0", "scikit-learn": "1.5.0"}, None),
-        ({"scikit-learn": "0.24.2"}, None),
+        ({"numpy": "2.1.0", "scikit-learn": "1.2.2"}, ["numpy<2"]),
+        ({"numpy": "1.26.4", "scikit-learn": "1.2.2"}, []),
+        ({"numpy": "1.26.4", "scikit-learn": "0.24.2", "scipy": "1.13.1"}, ["numpy<1.24", "scipy<1.11"]),
+        ({"numpy": "2.1.0", "scikit-learn": "1.5.0"}, []),
+        ({"scikit-learn": "0.24.2"}, []),
     ],
 )
-def test_what_old_wheels_do_not_say_about_numpy(versions: dict[str, str], limit: str | None) -> None:
-    found = numpy_limit(Pin(name, version, ()) for name, version in versions.items())
-    assert (found[0] if found else None) == limit
+def test_what_old_wheels_do_not_say(versions: dict[str, str], limits: list[str]) -> None:
+    assert list(unwritten_limits(Pin(name, version, ()) for name, version in versions.items())) == limits

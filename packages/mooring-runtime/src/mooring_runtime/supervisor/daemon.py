@@ -31,7 +31,7 @@ from mooring_runtime.supervisor.model import (
     StopFront,
     Worker,
 )
-from mooring_runtime.supervisor.spec import Spec, parse, parse_revision, revision_to_json
+from mooring_runtime.supervisor.spec import Spec, invalid, parse, parse_revision, revision_to_json
 from mooring_runtime.supervisor.worker_process import WorkerProcess
 
 RETRY_SECONDS = 0.2
@@ -81,20 +81,35 @@ class Daemon:
         self._step()
         await self._ended.wait()
         await self._control.close(ANSWER_SECONDS)
+        await self._remove_limits()
         note("supervisor %d stopped", os.getpid())
         return 0
+
+    async def _remove_limits(self) -> None:
+        """The kernel keeps a control group for a moment after its last process has ended."""
+        deadline = self._loop.time() + ANSWER_SECONDS
+        self._limiter.keep([])
+        while self._limiter.stale and self._loop.time() < deadline:
+            await asyncio.sleep(RETRY_SECONDS / 10)
+            self._limiter.keep([])
 
     # From the control socket and from disk
 
     def _restore(self) -> None:
         state = files.read_json(self._directory / files.STATE) or {}
         self._port = int(state.get("port") or 0)
-        data = files.read_json(self._directory / files.SPEC)
-        if data is None:
+        try:
+            data = files.read_json(self._directory / files.SPEC)
+            if data is None:
+                return
+            self._saved_active = files.read_json(self._directory / files.ACTIVE)
+            active = parse_revision(self._saved_active) if self._saved_active is not None else None
+            self._machine.restore(active, parse(data))
+        except (SupervisorError, ValueError) as exc:
+            # Written by another version, or by hand. The next `apply` puts it right.
+            note("what shall run cannot be read: %s", exc)
+            self._machine.failure = invalid(f"{self._directory / files.SPEC} cannot be used: {exc}").failure
             return
-        self._saved_active = files.read_json(self._directory / files.ACTIVE)
-        active = parse_revision(self._saved_active) if self._saved_active is not None else None
-        self._machine.restore(active, parse(data))
         self._reserve_until_possible()
 
     def _reserve_until_possible(self) -> None:

@@ -81,7 +81,8 @@ class FrontControl:
     def plan(self, host: str, now: float) -> list[Action]:
         """What to do now."""
         record = self.record
-        if record.kill_at is not None and record.kill_at <= now and not record.killed:
+        late = record.state is FrontState.STARTING and record.started_at + self._policy.front_start <= now
+        if (late or (record.kill_at is not None and record.kill_at <= now)) and not record.killed:
             record.killed = True
             return [KillFront()]
         running = record.state in {FrontState.STARTING, FrontState.READY}
@@ -109,6 +110,8 @@ class FrontControl:
         times = []
         if record.kill_at is not None and not record.killed:
             times.append(record.kill_at)
+        if record.state is FrontState.STARTING and not record.killed:
+            times.append(record.started_at + self._policy.front_start)
         if record.state is FrontState.DOWN and self._stop is None and self.port is not None:
             times.append(record.restart_at)
         return times

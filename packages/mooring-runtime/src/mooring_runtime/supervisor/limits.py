@@ -54,6 +54,11 @@ class Bounds:
         return largest
 
 
+def group_prefix(directory: Path) -> str:
+    """How the names of a service's control groups begin."""
+    return f"mooring-{hashlib.sha256(str(directory).encode()).hexdigest()[:12]}-"
+
+
 class Limiter:
     """Makes and removes the limits of revisions.
 
@@ -64,8 +69,7 @@ class Limiter:
 
     def __init__(self, directory: Path, hierarchy: cgroup.Hierarchy | None = None) -> None:
         self._hierarchy = hierarchy or cgroup.detect()
-        digest = hashlib.sha256(str(directory).encode()).hexdigest()[:12]
-        self._prefix = f"mooring-{digest}-"
+        self._prefix = group_prefix(directory)
         self._count = 0
         self._bounds: list[Bounds] = []
         self._stale: list[Bounds] = []

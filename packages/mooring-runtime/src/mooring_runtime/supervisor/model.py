@@ -172,6 +172,7 @@ class Policy:
         crash_limit: failures in a row that make a crash loop.
         abort_grace: between SIGABRT and SIGKILL.
         term_grace: between SIGTERM and SIGKILL.
+        front_start: how long a front may take to listen.
         drain_extra: how much longer than the scoring timeout draining may take.
     """
 
@@ -179,4 +180,5 @@ class Policy:
     crash_limit: int = 5
     abort_grace: float = 2.0
     term_grace: float = 5.0
+    front_start: float = 30.0
     drain_extra: float = 5.0

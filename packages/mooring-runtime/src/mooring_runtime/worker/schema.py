@@ -9,6 +9,8 @@ import sys
 
 from . import http
 
+HEADERS = "request_headers"
+
 
 def of(run):
     """The `Schema` of a decorated function, or None."""
@@ -28,8 +30,9 @@ class Schema:
         self._input = described_input
         self._output = described_output
         parameters = inspect.signature(run).parameters
-        self._required = [name for name, value in parameters.items() if value.default is value.empty]
-        self._names = list(parameters)
+        self._wants_headers = HEADERS in parameters
+        self._names = [name for name in parameters if name != HEADERS]
+        self._required = [name for name in self._names if parameters[name].default is inspect.Parameter.empty]
 
     def description(self):
         """Input and output as the package describes them (JSON schema with examples)."""
@@ -60,4 +63,7 @@ class Schema:
         for name in self._required:
             if name not in values:
                 raise BadRequest(400, "A value is not provided for the '{}' parameter.".format(name))
-        return {name: values[name] for name in self._names if name in values}
+        arguments = {name: values[name] for name in self._names if name in values}
+        if self._wants_headers:
+            arguments[HEADERS] = headers
+        return arguments

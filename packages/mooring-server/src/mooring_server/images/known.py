@@ -40,19 +40,27 @@ _NUMPY_1_24 = {
 """The first version that does without ``numpy.float`` and friends, which NumPy 1.24 removed."""
 
 
-def numpy_limit(pins: Iterable[Pin]) -> tuple[str, str] | None:
-    """The limit for NumPy that these pins need and do not keep, and the package that needs it."""
+_SCIPY_1_11 = {"scikit-learn": "1.1"}
+"""The first version that does without ``sym_pos`` of `scipy.linalg.solve`, which SciPy 1.11 removed."""
+
+_RULES = (("numpy", "1.24", _NUMPY_1_24), ("numpy", "2", _NUMPY_2), ("scipy", "1.11", _SCIPY_1_11))
+
+
+def unwritten_limits(pins: Iterable[Pin]) -> dict[str, str]:
+    """The limits these pins need and do not keep: ``numpy<2`` -> the package and version that needs it.
+
+    At most one for each limited package, the strictest.
+    """
     versions = {pin.name: version for pin in pins if (version := _version(pin.shown_version))}
-    numpy = versions.get("numpy")
-    if numpy is None:
-        return None
-    for limit, table in (("1.24", _NUMPY_1_24), ("2", _NUMPY_2)):
-        if numpy < Version(limit):
+    found: dict[str, tuple[str, str]] = {}
+    for limited, limit, table in _RULES:
+        if limited not in versions or versions[limited] < Version(limit) or limited in found:
             continue
         for name, first_good in table.items():
             if name in versions and versions[name] < Version(first_good):
-                return f"numpy<{limit}", f"{name} {versions[name]}"
-    return None
+                found[limited] = (f"{limited}<{limit}", f"{name} {versions[name]}")
+                break
+    return dict(found.values())
 
 
 def _version(text: str) -> Version | None:

@@ -113,7 +113,7 @@ class Pythons:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._found: dict[Minor, Python | None] = {}
+        self._found: dict[Minor, Python] = {}
 
     def own(self) -> Python:
         """The server's own interpreter."""
@@ -124,9 +124,12 @@ class Pythons:
         """An interpreter of that version, if the host has one."""
         with self._lock:
             cached = self._found.get(minor)
-            if minor in self._found and (cached is None or cached.path.exists()):
+            if cached is not None and cached.path.exists():
                 return cached
-            self._found[minor] = python = self._probe(minor)
+            python = self._probe(minor)
+            # What is absent may be installed while the server runs; looking again costs a few stat calls.
+            if python is not None:
+                self._found[minor] = python
             return python
 
     def all(self) -> list[Python]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from mooring_server.images.conda import Requirements
 from mooring_server.images.explain import Explainer, check_reachable, wanted_wheels
 from mooring_server.images.indexes import IndexSettings, index_settings
-from mooring_server.images.known import numpy_limit
+from mooring_server.images.known import unwritten_limits
 from mooring_server.images.locks import Lock, LockCache, Pin, key_of, parse_pins
 from mooring_server.images.pythons import Python, Pythons
 from mooring_server.images.scratch import Scratch
@@ -98,7 +98,7 @@ class Resolver:
             log(f"No wheels for {', '.join(sorted(source))}: trying the source distribution.")
             question = replace(question, from_source=question.from_source | source)
         used = attempts[-1]
-        pins, changes = self._respect_numpy(used, question, log)
+        pins, changes = self._respect_limits(used, question, log)
         built = sorted(question.from_source & {pin.name for pin in pins})
         if built:
             changes.insert(0, f"Built from source, since there is no wheel of it: {', '.join(built)}.")
@@ -125,19 +125,22 @@ class Resolver:
             log(f"The requirements cannot be fulfilled with Python {python.name}.")
         return attempts
 
-    def _respect_numpy(
+    def _respect_limits(
         self, used: Attempt, question: Question, log: Log
     ) -> tuple[tuple[Pin, ...], list[str]]:
         pins = used.pins or ()
-        limit = numpy_limit(pins)
-        if limit is None:
+        limits = unwritten_limits(pins)
+        if not limits:
             return pins, []
-        constraint, because = limit
-        log(f"{because} does not work with the newest NumPy: resolving again with {constraint}.")
-        again = self.ask(used.python, replace(question, constraints=(constraint,)), log)
+        for limit, because in limits.items():
+            log(f"{because} needs {limit}, which its metadata does not say: resolving again.")
+        again = self.ask(used.python, replace(question, constraints=tuple(limits)), log)
         if again.pins is None:  # the user's own requirements exclude it, and they go first
             return pins, []
-        return again.pins, [f"{constraint} was added, since {because} does not work with later versions."]
+        return again.pins, [
+            f"{limit} was added, since {because} does not work with later versions."
+            for limit, because in limits.items()
+        ]
 
     def ask(self, python: Python, question: Question, log: Log) -> Attempt:
         """Run ``uv pip compile`` once."""

@@ -34,6 +34,7 @@ ENV = "opt/mooring/env"
 _FORMAT = "wheel-1"
 # What installers note about this machine, and what differs from one installation to the next.
 _BUILD_FAILED = re.compile(r"Failed to (?:download and )?build `?([A-Za-z0-9._-]+?)(==|`|\s|@)")
+_TESTS = re.compile(r"/tests?/")
 _MACHINE_FILES = re.compile(r"direct_url\.json|uv_\w+\.json")
 
 
@@ -117,7 +118,7 @@ class WheelLayers:
         if result.status == 0:
             return
         if "No space left on device" in result.errors:
-            full = disk_full(OSError(errno.ENOSPC, ""), stage, 1)
+            full = disk_full(OSError(errno.ENOSPC, ""), stage, 1, phase="Build")
             raise full or OSError(errno.ENOSPC, "")
         evidence = {"log": result.errors}
         if failed := _BUILD_FAILED.search(result.errors):
@@ -227,6 +228,13 @@ def _matches(path: Path, digest: str) -> bool:
 
 
 def _is_module(item: _Installed, path: str) -> bool:
+    """Whether to compile the file.
+
+    Packages' own tests are a third of all sources (scikit-learn, SciPy, NumPy) and nobody imports them while
+    scoring; if somebody does, Python compiles them then.
+    """
+    if _TESTS.search(path):
+        return False
     return path.endswith(".py") and path.startswith("lib/") and (item.stage / path).is_file()
 
 
