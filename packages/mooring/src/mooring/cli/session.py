@@ -130,7 +130,7 @@ class Session:
     def say(self, line: str) -> None:
         """A sentence for people, on stderr so that stdout stays clean; silent with `--output json`."""
         if not self.quiet:
-            print(line, file=sys.stderr)  # noqa: T201
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 class Group(TyperGroup):
