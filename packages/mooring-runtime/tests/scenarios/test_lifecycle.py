@@ -65,6 +65,7 @@ def test_stop_ends_everything(service: Service) -> None:
     assert proctable.marked(f"{MARK}={service.directory}") == []
     with pytest.raises(SupervisorUnavailable):
         service.client.status()
+    assert "Traceback" not in service.log("supervisor")
 
 
 def test_sigterm_stops_too(service: Service) -> None:
@@ -114,6 +115,12 @@ def test_launch_detached(tmp_path: Path) -> None:
     finally:
         client.stop(0)
     until(lambda: state["pid"] not in proctable.table(), "the supervisor has ended")
+
+
+def test_launch_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SupervisorUnavailable, match="does not start"):
+        SupervisorClient(tmp_path / "file" / "service").launch()
 
 
 def test_update_under_load_loses_no_request(service: Service) -> None:

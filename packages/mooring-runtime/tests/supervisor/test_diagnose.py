@@ -79,6 +79,7 @@ def test_the_stack_of_a_timeout_is_taken_from_the_log() -> None:
         ({"type": "ImportError", "missing_module": "numpy", "traceback": "t"}, "`numpy` does not fit"),
         ({"type": "FileNotFoundError", "missing_file": "m.pkl", "traceback": "t"}, "AZUREML_MODEL_DIR is /m"),
         ({"type": "UnpicklingError", "traceback": "t"}, "versions it was trained with"),
+        ({"type": "ImportError", "missing_module": "azureml.core", "traceback": "t"}, "Remove the import"),
         ({"type": "ValueError", "traceback": "t"}, "Correct score.py"),
         ({}, "run(data)"),
     ],

@@ -258,6 +258,59 @@ def test_a_file_that_is_not_in_the_store(workshop: Workshop) -> None:
     assert not list(workshop.store.uploads.iterdir())
 
 
+class Cancelled(Exception):
+    """Raised by a reporter whose build nobody wants any more."""
+
+
+@pytest.mark.parametrize("moment", ["uv: Resolved", "Compiled"])
+def test_a_reporter_that_raises_stops_the_build(workshop: Workshop, moment: str) -> None:
+    class Impatient(Recorder):
+        def log(self, message: str) -> None:
+            if moment in message:
+                raise Cancelled
+
+    with pytest.raises(Cancelled):
+        workshop.builder.build(workshop.request(["six==1.16.0"]), Impatient())
+    assert not list((workshop.root / "cache" / "tmp").iterdir())
+    assert workshop.builder.build(workshop.request(["six==1.16.0"]), Recorder()).digest
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare")
+def test_a_disk_that_becomes_full(workshop: Workshop) -> None:
+    mount = 'mount -t tmpfs -o size=2m none "$1" && exec "$2" -c "$3" "$1" "$4"'
+    home = workshop.root / "small"
+    home.mkdir()
+    command = [
+        "unshare",
+        "-Urm",
+        "sh",
+        "-c",
+        mount,
+        "sh",
+        str(home),
+        sys.executable,
+        FULL,
+        str(Path(__file__).parent),
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    if run.returncode and ("mount" in run.stderr or "unshare" in run.stderr):
+        pytest.skip(f"no user name spaces here: {run.stderr}")
+    assert run.stdout.split() == ["DiskFull", "507", "0"], run.stderr
+
+
+FULL = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from conftest import Recorder, Workshop
+from mooring_server.domain.errors import MooringError
+workshop = Workshop(Path(sys.argv[1]))
+try:
+    workshop.builder.build(workshop.request(["PyYAML", "docutils==0.21.2"]), Recorder())
+except MooringError as error:
+    print(error.code, error.http_status, len(list((workshop.root / "cache/tmp").iterdir())))
+"""
+
 KILLED = """
 import os, signal, sys, threading
 from pathlib import Path
@@ -272,7 +325,7 @@ workshop.builder.build(workshop.request(["six==1.16.0", "packaging"]), Deadly())
 """
 
 
-@pytest.mark.parametrize("moment", ["Resolved", "Installed", "Compiling", "Layer app"])
+@pytest.mark.parametrize("moment", ["uv: Resolved", "Compiling", "Layer wheel"])
 def test_killed_at_any_moment(workshop: Workshop, moment: str) -> None:
     command = [sys.executable, "-c", KILLED, str(workshop.root), str(Path(__file__).parent), moment]
     assert subprocess.run(command, check=False, timeout=120).returncode == -9

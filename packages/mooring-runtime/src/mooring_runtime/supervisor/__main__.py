@@ -55,9 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--detach", action="store_true", help="return at once and go on in the background")
     arguments = parser.parse_args(argv)
     directory = arguments.dir.absolute()
+    prepare(directory)  # before detaching: what cannot be made is the caller's to know
     if arguments.detach and not detach():
         return 0
-    prepare(directory)
     try:
         with files.locked(directory / files.LOCK):
             return asyncio.run(Daemon(directory).run())

@@ -47,17 +47,20 @@ class SupervisorClient:
             The state once it answers.
 
         Raises:
-            SupervisorUnavailable: it does not answer in time.
+            SupervisorUnavailable: it does not start, or not answer in time.
         """
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self.alive():
             command = [sys.executable, "-m", "mooring_runtime.supervisor"]
-            subprocess.run(
+            started = subprocess.run(
                 [*command, "--dir", str(self._directory), "--detach"],
-                check=True,
+                check=False,
                 stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
                 timeout=timeout,
             )
+            if started.returncode:
+                raise SupervisorUnavailable(f"the supervisor does not start: {started.stderr.strip()}")
         deadline = time.monotonic() + timeout
         while True:
             try:

@@ -26,6 +26,9 @@ class ControlServer:
     def __init__(self, operations: dict[str, Operation]) -> None:
         self._operations = operations
         self._answering: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
 
     async def start(self, directory: Path) -> None:
         """Listens."""
@@ -39,8 +42,13 @@ class ControlServer:
         self._path.unlink(missing_ok=True)
         if self._answering:
             await asyncio.wait(self._answering, timeout=grace)
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.wait_for(self._quiet.wait(), grace)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        self._quiet.clear()
         try:
             while line := await reader.readline():
                 task = asyncio.create_task(self._reply(line, writer))
@@ -51,6 +59,9 @@ class ControlServer:
             return  # the caller went away, or sent a line without end
         finally:
             writer.close()
+            self._writers.discard(writer)
+            if not self._writers:
+                self._quiet.set()
 
     async def _reply(self, line: bytes, writer: asyncio.StreamWriter) -> None:
         answer = await self._answer(line)

@@ -179,22 +179,31 @@ def _reported(death: Death, report: Mapping[str, Any]) -> Failure:
 
 def hint_for(report: Mapping[str, Any], revision: RevisionSpec) -> str:
     """What to do about an exception in the entry script."""
-    module = report.get("missing_module")
-    if report.get("type") == "ModuleNotFoundError" and module:
-        top = str(module).split(".")[0]
-        package = DISTRIBUTIONS.get(top, top)
-        return f"Add `{package}` to your environment's packages, or `{top}.py` to the source directory."
-    if report.get("type") == "ImportError" and module:
-        return f"The installed version of `{str(module).split('.')[0]}` does not fit the script; pin another."
+    kind = report.get("type")
+    if kind in {"ImportError", "ModuleNotFoundError"} and report.get("missing_module"):
+        return _import_hint(str(kind), str(report["missing_module"]).split(".")[0])
     if "missing_file" in report:
         directory = revision.env.get("AZUREML_MODEL_DIR")
         where = f"AZUREML_MODEL_DIR is {directory}" if directory else "this service has no model"
         return f"{report['missing_file']} does not exist; {where}. The evidence `tree` lists what is there."
     if "traceback" not in report:
         return "An entry script defines init() without parameters and run(data)."
-    if report.get("type") in {"UnpicklingError", "AttributeError", "ModuleNotFoundError"}:
+    if kind in {"UnpicklingError", "AttributeError"}:
         return "A model that does not load usually needs the package versions it was trained with."
     return f"Correct {revision.entry_script} and deploy again; the evidence `traceback` shows the line."
+
+
+def _import_hint(kind: str, top: str) -> str:
+    """What to do about an import of the package ``top`` that failed."""
+    if top == "azureml":
+        return (
+            "Where a model runs, of `azureml` there are Model.get_model_path, AMLRequest, AMLResponse and"
+            " rawhttp. Remove the import from the entry script, or do that work before deployment."
+        )
+    if kind == "ModuleNotFoundError":
+        package = DISTRIBUTIONS.get(top, top)
+        return f"Add `{package}` to your environment's packages, or `{top}.py` to the source directory."
+    return f"The installed version of `{top}` does not fit the script; pin another."
 
 
 def _crash_hint(returncode: int | None) -> str:

@@ -23,7 +23,7 @@ from mooring_server.images.scratch import KeyedLocks, Scratch
 from mooring_server.images.types import BuildRequest, BuiltImage, Reporter, TreeFile
 from mooring_server.images.uv import Uv
 from mooring_server.images.wheels import WheelLayers
-from mooring_server.store.content import ContentStore, digest_of
+from mooring_server.store.content import ContentStore, digest_of, disk_full
 
 RUNTIME = "opt/mooring/runtime/worker"
 MAX_LAYERS = 100
@@ -56,7 +56,16 @@ class ImageBuilder:
         return self._scratch.clean_stale()
 
     def build(self, request: BuildRequest, reporter: Reporter) -> BuiltImage:
-        """Build and store the image; see `Builder.build`."""
+        """Build and store the image; see `Builder.build`.
+
+        A reporter that raises stops the build; uv is killed then.
+        """
+        try:
+            return self._build(request, reporter)
+        except OSError as error:
+            raise disk_full(error, self._store.root, 1, phase="Build") or error from error
+
+    def _build(self, request: BuildRequest, reporter: Reporter) -> BuiltImage:
         reporter.phase("Resolve")
         changes = check_docker(request.environment)
         oci.image_environment(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -96,6 +97,8 @@ def _compile(python: Python, root: Path, files: list[str], prefix: str) -> None:
         cwd=root,
         check=False,
     )
+    if run.returncode and b"No space left on device" in run.stderr:
+        raise OSError(errno.ENOSPC, "No space left on device")
     if run.returncode:
         raise PhaseFailed(
             "BytecodeNotCompiled",

@@ -197,7 +197,7 @@ class Unpacker:
                 except OSError as error:
                     if error.errno in {errno.EEXIST, errno.ENOTEMPTY} and target.is_dir():
                         return target  # another process was faster
-                    raise disk_full(error, self._root, 1) or error from error
+                    raise disk_full(error, self._root, 1, phase="Unpack") or error from error
         return target
 
 

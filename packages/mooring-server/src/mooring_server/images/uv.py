@@ -91,12 +91,11 @@ class Uv:
 
         watchdog = threading.Timer(DEADLINE_S, stop)
         watchdog.start()
-        lines: list[str] = []
+        follower = _Follower(process, log)
         try:
-            reader = threading.Thread(target=_follow, args=(process, lines, log))
-            reader.start()
+            follower.start()
             output = process.stdout.read() if process.stdout else ""
-            reader.join()
+            follower.join()
             status = process.wait()
         finally:
             watchdog.cancel()
@@ -106,22 +105,39 @@ class Uv:
             for stream in (process.stdout, process.stderr):
                 if stream is not None:
                     stream.close()
+        if follower.failure is not None:
+            raise follower.failure
         if timed_out.is_set():
             raise PhaseFailed(
                 "BuildTimeout",
                 f"uv {' '.join(arguments[:2])} had not ended after {DEADLINE_S} seconds.",
                 hint="Look at the build log; the package index may not be answering.",
                 phase=phase,
-                evidence={"resolver": "\n".join(lines[-100:])},
+                evidence={"resolver": "\n".join(follower.lines[-100:])},
             )
-        return UvResult(status, output, "\n".join(lines))
+        return UvResult(status, output, "\n".join(follower.lines))
 
 
-def _follow(process: subprocess.Popen[str], lines: list[str], log: Log) -> None:
-    for line in process.stderr or ():
-        lines.append(redact(line.rstrip()))
-        if lines[-1]:
-            log(f"uv: {lines[-1]}")
+class _Follower(threading.Thread):
+    """Hands uv's messages on while it runs; a ``log`` that raises ends uv, and the caller raises it again."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Log) -> None:
+        super().__init__()
+        self._process = process
+        self._log = log
+        self.lines: list[str] = []
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        for line in self._process.stderr or ():
+            self.lines.append(redact(line.rstrip()))
+            if not self.lines[-1] or self.failure is not None:
+                continue
+            try:
+                self._log(f"uv: {self.lines[-1]}")
+            except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for uv
+                self.failure = error
+                self._process.kill()
 
 
 def own_settings_text() -> str:

@@ -118,7 +118,7 @@ class WheelLayers:
         if result.status == 0:
             return
         if "No space left on device" in result.errors:
-            full = disk_full(OSError(errno.ENOSPC, ""), stage, 1)
+            full = disk_full(OSError(errno.ENOSPC, ""), stage, 1, phase="Build")
             raise full or OSError(errno.ENOSPC, "")
         evidence = {"log": result.errors}
         if failed := _BUILD_FAILED.search(result.errors):

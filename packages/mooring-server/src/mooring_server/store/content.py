@@ -64,13 +64,14 @@ def parse_digest(digest: str) -> str:
     return match.group(1)
 
 
-def disk_full(error: OSError, directory: Path, needed: int) -> MooringError | None:
+def disk_full(error: OSError, directory: Path, needed: int, *, phase: str = "Upload") -> MooringError | None:
     """The error to show when ``error`` says that no space is left, else None.
 
     Args:
         error: as raised by a write below ``directory``.
         directory: on the file system that is full.
         needed: bytes that had to be written, as far as known.
+        phase: of the operation that needed them.
     """
     if error.errno not in _FULL:
         return None
@@ -79,7 +80,7 @@ def disk_full(error: OSError, directory: Path, needed: int) -> MooringError | No
         "DiskFull",
         f"No space is left below {directory}: {free:,} bytes are free, at least {needed:,} are needed.",
         hint="Free some space, delete images and models that are no longer used, or move MOORING_HOME.",
-        phase="Upload",
+        phase=phase,
         evidence={"free": str(free), "needed": str(needed)},
         status_code=507,
     )

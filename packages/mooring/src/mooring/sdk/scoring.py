@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     import httpx
 
 SCORING_TIMEOUT_SECONDS = 300.0
+# How long a refused connection is tried again, and how often.
+RECONNECT_SECONDS = 2.0
+PAUSE_SECONDS = 0.05
 
 
 class Scorer:
@@ -83,8 +87,18 @@ class Scorer:
             if self._key is None:
                 self._key = self._keys()
             headers["Authorization"] = f"Bearer {self._key}"
+        deadline = time.monotonic() + RECONNECT_SECONDS
         try:
-            return self._client.post(uri, content=content, headers=headers, timeout=SCORING_TIMEOUT_SECONDS)
+            while True:
+                try:
+                    return self._client.post(
+                        uri, content=content, headers=headers, timeout=SCORING_TIMEOUT_SECONDS
+                    )
+                except httpx.ConnectError:  # noqa: PERF203 - a retry is a loop
+                    # Nothing was sent. A front that crashed is back in a moment.
+                    if time.monotonic() >= deadline:
+                        raise
+                    time.sleep(PAUSE_SECONDS)
         except httpx.HTTPError as error:
             exc = WebserviceException(f"The service {self._name} at {uri} does not answer: {error}")
             raise exc.explain(
