@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sdk_support import inference_config, register, write_app
 from support import kill_all
 
 from azureml.core import Workspace
+from azureml.core.model import Model
 from mooring.sdk import local_server
 
 
@@ -65,3 +69,16 @@ def test_a_server_that_was_stopped_meanwhile_is_started_again(
     capsys.readouterr()
     assert ws.get_details()["name"] == "work"
     assert "Started Mooring server" in capsys.readouterr().err
+
+
+def test_a_script_goes_on_waiting_when_the_server_is_killed(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_app(tmp_path)
+    ws = Workspace("s", "g", "work")
+    service = Model.deploy(ws, "svc-killed", [register(ws, tmp_path)], inference_config(tmp_path))
+    os.kill(json.loads((home / "server.json").read_text())["pid"], signal.SIGKILL)
+    service.wait_for_deployment(show_output=True)
+    assert capsys.readouterr().err.count("Started Mooring server") == 2
+    assert service.run('{"data": [3]}') == [6.0]
+    service.delete()

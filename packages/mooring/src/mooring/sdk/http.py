@@ -135,24 +135,27 @@ class Http:
     def _send(self, method: str, path: str, *, stream: bool = False, **extra: Any) -> httpx.Response:
         import httpx
 
-        for last in (False, True):
+        reconnected = replayed = False
+        while True:
             request = self.build(method, path, **extra)
             try:
                 return self._open().send(request, stream=stream)
             except httpx.ConnectError as error:
                 # Nothing was sent, so every method may be repeated.
-                if last or self._reconnect is None:
+                if reconnected or self._reconnect is None:
                     raise self._unreachable(error) from error
                 self.close()
                 self.connection = self._reconnect()
+                reconnected = True
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
-                # A kept connection that the server closed meanwhile; only harmless when nothing changes.
-                if last or method not in {"GET", "PUT"}:
+                # The server ended while it answered, or had closed a kept connection; only harmless to repeat
+                # when nothing changes.
+                if replayed or method not in {"GET", "PUT"}:
                     raise self._unreachable(error) from error
                 self.close()
+                replayed = True
             except httpx.TimeoutException as error:
                 raise self._unreachable(error) from error
-        raise AssertionError("unreachable")  # the loop returns or raises
 
     def _unreachable(self, error: Exception) -> AzureMLException:
         where = self.connection.endpoint

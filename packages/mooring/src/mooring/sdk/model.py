@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mooring.sdk import model_files, model_paths
 from mooring.sdk.client import filter_text, part
@@ -12,6 +12,7 @@ from mooring.sdk.console import out
 from mooring.sdk.errors import invalid, not_available
 from mooring.sdk.exceptions import ModelNotFoundException
 from mooring.sdk.inference_config import InferenceConfig
+from mooring.sdk.model_deployments import ModelDeployments
 from mooring.sdk.model_package import ModelPackage
 from mooring.sdk.names import check_model_name
 from mooring.sdk.operations import time_of
@@ -19,13 +20,10 @@ from mooring.sdk.patches import changed
 from mooring.sdk.resource_configuration import ResourceConfiguration
 from mooring.sdk.types import JSON, Strings, Tags
 
-if TYPE_CHECKING:
-    from mooring.sdk.webservice import Webservice
-
 __all__ = ["InferenceConfig", "Model", "ModelPackage"]
 
 
-class Model:
+class Model(ModelDeployments):
     """A version of a registered model.
 
     Args:
@@ -282,82 +280,6 @@ class Model:
             WebserviceException: ModelInUse, with the images and services that need it.
         """
         self.workspace.mooring.call("DELETE", f"/models/{part(self.id)}")
-
-    # Deployment
-
-    @staticmethod
-    def deploy(
-        workspace: Any,
-        name: str,
-        models: Any,
-        inference_config: InferenceConfig | None = None,
-        deployment_config: Any = None,
-        deployment_target: Any = None,
-        overwrite: bool = False,
-        show_output: bool = False,
-    ) -> Webservice:
-        """Deploy models as a web service; returns at once, `Webservice.wait_for_deployment` waits.
-
-        Args:
-            workspace: where.
-            name: of the service.
-            models: `Model` objects or ids; may be empty.
-            inference_config: entry script and environment; None for the frameworks that need none.
-            deployment_config: `AciWebservice`'s (the default), `AksWebservice`'s or `LocalWebservice`'s.
-            deployment_target: a compute target, for AKS.
-            overwrite: replace a service of that name.
-            show_output: wait and show how it goes.
-        """
-        from mooring.sdk import deploying
-
-        service = deploying.deploy(
-            workspace, name, models, inference_config, deployment_config, deployment_target, overwrite
-        )
-        if show_output:
-            service.wait_for_deployment(show_output=True)
-        return service
-
-    @staticmethod
-    def print_configuration(
-        models: Any, inference_config: InferenceConfig | None, deployment_config: Any, deployment_target: Any
-    ) -> None:
-        """Print what `deploy` would do."""
-        from mooring.sdk import deploying
-
-        out(deploying.describe(models, inference_config, deployment_config, deployment_target))
-
-    @staticmethod
-    def package(
-        workspace: Any,
-        models: Any,
-        inference_config: Any = None,
-        generate_dockerfile: bool = False,
-        image_name: str | None = None,
-        image_label: str | None = None,
-    ) -> ModelPackage:
-        """Not available yet: `Image.create` builds an image, too."""
-        raise not_available(
-            "Model.package",
-            "ContainerImage.create (azureml.core.image) builds the same image without deploying it; "
-            "image.image_location is where it can be pulled.",
-        )
-
-    @staticmethod
-    def profile(
-        workspace: Any,
-        profile_name: str,
-        models: Any,
-        inference_config: Any,
-        input_dataset: Any,
-        cpu: float | None = None,
-        memory_in_gb: float | None = None,
-        description: str | None = None,
-    ) -> Any:
-        """Not available yet: deploy it and measure."""
-        raise not_available(
-            "Model.profile",
-            "Deploy it (LocalWebservice or ACI) with these cpu_cores and memory_gb; time service.run.",
-        )
 
     # JSON
 

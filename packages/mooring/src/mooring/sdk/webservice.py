@@ -1,6 +1,6 @@
 """Webservice: what all deployed services have in common, and the older ways to deploy one."""
 
-# ruff: noqa: ARG002, ARG004 - Azure's signatures have arguments that have no meaning here
+# ruff: noqa: ARG002 - Azure's signatures have arguments that have no meaning here
 from __future__ import annotations
 
 from typing import Any
@@ -8,11 +8,11 @@ from typing import Any
 from mooring.sdk.client import filter_text, part
 from mooring.sdk.console import out
 from mooring.sdk.errors import Problem, invalid, not_available
-from mooring.sdk.exceptions import WebserviceException
 from mooring.sdk.image import Image
 from mooring.sdk.model import Model
 from mooring.sdk.operations import failure, follow, time_of
 from mooring.sdk.scoring import Scorer
+from mooring.sdk.service_deployments import ServiceDeployments
 from mooring.sdk.types import JSON, Tags
 from mooring.sdk.webservice_parts import (
     AutoScaler,
@@ -36,7 +36,7 @@ __all__ = [
 DELETE_SECONDS = 120.0
 
 
-class Webservice:
+class Webservice(ServiceDeployments):
     """A deployed web service; ``Webservice(ws, name)`` is an object of the class for its compute type.
 
     Args:
@@ -79,107 +79,6 @@ class Webservice:
     def __init__(self, workspace: Any, name: str) -> None:
         # Everything is set by deserialize, which __new__ calls.
         super().__init__()
-
-    # The older ways to deploy
-
-    @staticmethod
-    def deploy(
-        workspace: Any,
-        name: str,
-        model_paths: Any,
-        image_config: Any,
-        deployment_config: Any = None,
-        deployment_target: Any = None,
-        overwrite: bool = False,
-    ) -> Webservice:
-        """Register files, build an image and deploy it; returns at once.
-
-        Args:
-            workspace: where.
-            name: of the service.
-            model_paths: files and folders; each is registered under its base name.
-            image_config: from `ContainerImage.image_configuration`.
-            deployment_config: `AciWebservice`'s by default.
-            deployment_target: a compute target, for AKS.
-            overwrite: replace a service of that name.
-        """
-        from mooring.sdk import deploying
-
-        return deploying.deploy_with_image(
-            workspace, name, model_paths, image_config, deployment_config, deployment_target, overwrite
-        )
-
-    @staticmethod
-    def deploy_from_model(
-        workspace: Any,
-        name: str,
-        models: Any,
-        image_config: Any,
-        deployment_config: Any = None,
-        deployment_target: Any = None,
-        overwrite: bool = False,
-    ) -> Webservice:
-        """Build an image for registered models and deploy it; returns at once. Arguments as for `deploy`."""
-        from mooring.sdk import deploying
-
-        return deploying.deploy_with_image(
-            workspace, name, models, image_config, deployment_config, deployment_target, overwrite
-        )
-
-    @staticmethod
-    def deploy_from_image(
-        workspace: Any,
-        name: str,
-        image: Any,
-        deployment_config: Any = None,
-        deployment_target: Any = None,
-        overwrite: bool = False,
-    ) -> Webservice:
-        """Deploy an image; returns at once. Arguments as for `deploy`; ``image`` is an `Image` or an id."""
-        from mooring.sdk import deploying
-
-        return deploying.deploy_image(workspace, name, image, deployment_config, deployment_target, overwrite)
-
-    @staticmethod
-    def deploy_local_from_model(
-        workspace: Any,
-        name: str,
-        models: Any,
-        image_config: Any,
-        deployment_config: Any = None,
-        wait: bool = False,
-    ) -> Any:
-        """Deploy as a local web service; with ``wait`` only return once it answers."""
-        from mooring.sdk import deploying
-        from mooring.sdk.local import LocalWebservice
-
-        config = deployment_config or LocalWebservice.deploy_configuration()
-        service = deploying.deploy_with_image(workspace, name, models, image_config, config, None, True)
-        if wait:
-            service.wait_for_deployment(show_output=True)
-        return service
-
-    @staticmethod
-    def check_for_existing_webservice(
-        workspace: Any, name: str, overwrite: bool = False, request_func: Any = None, check_func: Any = None
-    ) -> None:
-        """Fail early if the name is taken.
-
-        Raises:
-            WebserviceException: ServiceExists, unless ``overwrite``.
-        """
-        try:
-            workspace.mooring.call("GET", f"/services/{part(name)}")
-        except WebserviceException as error:
-            if error.code == "WebserviceNotFound":
-                return
-            raise
-        if not overwrite:
-            raise invalid(
-                f"A service named {name} exists already in the workspace {workspace.name}.",
-                code="ServiceExists",
-                hint="Use overwrite=True, update it (service.update), or delete it (service.delete).",
-            )
 
     # Following
 

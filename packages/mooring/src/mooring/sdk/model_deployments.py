@@ -1,0 +1,92 @@
+"""The deploy calls since 2019, which are static methods of `Model`."""
+
+# ruff: noqa: ARG004 - Azure's signatures have arguments that have no meaning here
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mooring.sdk.console import out
+from mooring.sdk.errors import not_available
+from mooring.sdk.inference_config import InferenceConfig
+from mooring.sdk.model_package import ModelPackage
+
+if TYPE_CHECKING:
+    from mooring.sdk.webservice import Webservice
+
+
+class ModelDeployments:
+    """A part of `Model`."""
+
+    @staticmethod
+    def deploy(
+        workspace: Any,
+        name: str,
+        models: Any,
+        inference_config: InferenceConfig | None = None,
+        deployment_config: Any = None,
+        deployment_target: Any = None,
+        overwrite: bool = False,
+        show_output: bool = False,
+    ) -> Webservice:
+        """Deploy models as a web service; returns at once, `Webservice.wait_for_deployment` waits.
+
+        Args:
+            workspace: where.
+            name: of the service.
+            models: `Model` objects or ids; may be empty.
+            inference_config: entry script and environment; None for the frameworks that need none.
+            deployment_config: `AciWebservice`'s (the default), `AksWebservice`'s or `LocalWebservice`'s.
+            deployment_target: a compute target, for AKS.
+            overwrite: replace a service of that name.
+            show_output: wait and show how it goes.
+        """
+        from mooring.sdk import deploying
+
+        service = deploying.deploy(
+            workspace, name, models, inference_config, deployment_config, deployment_target, overwrite
+        )
+        if show_output:
+            service.wait_for_deployment(show_output=True)
+        return service
+
+    @staticmethod
+    def print_configuration(
+        models: Any, inference_config: InferenceConfig | None, deployment_config: Any, deployment_target: Any
+    ) -> None:
+        """Print what `deploy` would do."""
+        from mooring.sdk import deploying
+
+        out(deploying.describe(models, inference_config, deployment_config, deployment_target))
+
+    @staticmethod
+    def package(
+        workspace: Any,
+        models: Any,
+        inference_config: Any = None,
+        generate_dockerfile: bool = False,
+        image_name: str | None = None,
+        image_label: str | None = None,
+    ) -> ModelPackage:
+        """Not available yet: `Image.create` builds an image, too."""
+        raise not_available(
+            "Model.package",
+            "ContainerImage.create (azureml.core.image) builds the same image without deploying it; "
+            "image.image_location is where it can be pulled.",
+        )
+
+    @staticmethod
+    def profile(
+        workspace: Any,
+        profile_name: str,
+        models: Any,
+        inference_config: Any,
+        input_dataset: Any,
+        cpu: float | None = None,
+        memory_in_gb: float | None = None,
+        description: str | None = None,
+    ) -> Any:
+        """Not available yet: deploy it and measure."""
+        raise not_available(
+            "Model.profile",
+            "Deploy it (LocalWebservice or ACI) with these cpu_cores and memory_gb; time service.run.",
+        )
