@@ -178,6 +178,11 @@ class Service:
         path = self.directory / "logs" / f"{name}.log"
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
+    def logged(self, text: str, name: str = "worker") -> str:
+        """The log once ``text`` is in it; an answer may be there before what was printed."""
+        until(lambda: text in self.log(name), f"{text!r} in the {name} log")
+        return self.log(name)
+
     def close(self) -> None:
         """Stops the service, by force if need be."""
         try:

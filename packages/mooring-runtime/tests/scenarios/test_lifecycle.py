@@ -35,7 +35,7 @@ def test_start_then_score(service: Service) -> None:
     assert [worker["state"] for worker in state["workers"]] == ["Ready", "Ready"]
     assert state["front"]["state"] == "Ready"
     assert all(worker["rss_bytes"] > 1 << 20 for worker in state["workers"])
-    assert "init done" in service.log("worker")
+    service.logged("init done")
     written = service.client.last_state()
     assert written is not None
     assert written["phase"] == "Ready"
@@ -256,6 +256,17 @@ def test_another_port(service: Service) -> None:
         lambda seen: seen["phase"] == "Ready" and seen["front"]["pid"] != old["front"]["pid"], 20
     )
     assert state["port"] == port
+    assert service.post(b"1").json() == old["workers"][0]["pid"]
+
+
+def test_another_host_on_the_same_port(service: Service) -> None:
+    service.apply(PID)
+    old = service.ready()
+    service.apply_spec({"host": "0.0.0.0"})
+    state = service.client.wait(
+        lambda seen: seen["phase"] == "Ready" and seen["front"]["pid"] != old["front"]["pid"], 20
+    )
+    assert state["url"] == f"http://0.0.0.0:{old['port']}"
     assert service.post(b"1").json() == old["workers"][0]["pid"]
 
 

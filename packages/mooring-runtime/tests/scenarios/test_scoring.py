@@ -134,9 +134,9 @@ def test_exceptions(plain: Service, body: str) -> None:
     assert answer.json() == {"message": message}
     assert answer.headers["x-ms-run-function-failed"] == "True"
     assert "x-ms-run-fn-exec-ms" not in answer.headers
-    log = plain.log("worker")
-    assert f"id-of-{body}" in log
-    assert {"raise": "ValueError: secret detail", "exit": "SystemExit: 3"}[body] in log
+    assert f"id-of-{body}" in plain.logged(
+        {"raise": "ValueError: secret detail", "exit": "SystemExit: 3"}[body]
+    )
     assert plain.client.status()["workers"][0]["restarts"] == 0
 
 
@@ -147,7 +147,7 @@ def test_return_values(plain: Service) -> None:
     unserialisable = plain.post(b"set")
     assert unserialisable.status == 500
     assert unserialisable.headers["x-ms-run-function-failed"] == "False"
-    assert "a set" in plain.log("worker")
+    plain.logged("a set")
 
 
 def test_invalid_utf_8(plain: Service) -> None:
@@ -270,8 +270,8 @@ def run(data):
         "main",
         True,
     ]
-    assert re.search(r"^\S+Z stdout line$", service.log("worker"), re.MULTILINE)
-    assert re.search(r"^\S+Z from a child$", service.log("worker"), re.MULTILINE)
+    assert re.search(r"^\S+Z stdout line$", service.logged("from a child"), re.MULTILINE)
+    assert re.search(r"^\S+Z from a child$", service.logged("from a child"), re.MULTILINE)
 
 
 def test_model_paths(service: Service) -> None:

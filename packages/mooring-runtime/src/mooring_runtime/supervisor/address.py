@@ -16,14 +16,14 @@ class Reservation:
         port: the port, never 0.
     """
 
-    def __init__(self, host: str, port: int) -> None:
-        """Reserves ``port``, or a free one for 0.
+    def __init__(self, host: str, port: int, *, ours: bool = False) -> None:
+        """Reserves ``port``, or a free one for 0; ``ours`` if we have it already, on another address.
 
         Raises:
             OSError: it is in use, or not ours to use.
         """
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        if port:
+        if port and not ours:
             _probe(family, host, port)
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         try:

@@ -129,8 +129,9 @@ class Daemon:
         held = self._reservation
         if held is not None and held.host == spec.host and spec.port in {0, held.port}:
             return
+        ours = held is not None and (spec.port or self._port) == held.port
         try:
-            self._reservation = Reservation(spec.host, spec.port or self._port)
+            self._reservation = Reservation(spec.host, spec.port or self._port, ours=ours)
         except OSError as exc:
             failure = front_control.port_unavailable(spec.port or self._port, str(exc))
             raise SupervisorError(failure) from exc
@@ -189,7 +190,7 @@ class Daemon:
                 self._machine.front.exited(how, ended.child.tail(), now)
                 self._machine.front_drops(now)
         if os.getpid() == 1:
-            _reap_orphans()
+            proctable.reap_orphans()
         self._step()
 
     def _worker_ended(self, name: str, process: WorkerProcess, code: int) -> None:
@@ -208,7 +209,7 @@ class Daemon:
             stuck=worker is not None and worker.stuck,
             memory=memory,
             log=process.child.tail(),
-            tree=_model_tree(process) if process.report is not None else "",
+            tree=tree.of_models(process.revision) if process.report is not None else "",
         )
         how = diagnose.diagnose(death)
         note("worker %s (%d) ended: %s", name, process.child.pid, how.summary)
@@ -342,27 +343,18 @@ class Daemon:
 
     def _state(self, rss: Mapping[str, int]) -> dict[str, Any]:
         machine = self._machine
-        spec = machine.spec
-        failure = status.failure(machine)
-        pids = {name: process.child.pid for name, process in self._workers.items()}
-        limits = self._limiter.isolation(
-            machine.active.revision if machine.active is not None else spec.revision if spec else None
+        running = machine.active.revision if machine.active is not None else None
+        if running is None and machine.spec is not None:
+            running = machine.spec.revision
+        return status.state(
+            machine,
+            pids={name: process.child.pid for name, process in self._workers.items()},
+            rss=rss,
+            front_pid=self._front.child.pid if self._front is not None else None,
+            port=self._port,
+            url=self._reservation.url if self._reservation is not None else None,
+            limits=self._limiter.isolation(running),
         )
-        return {
-            "pid": os.getpid(),
-            "service": spec.service if spec is not None else None,
-            "generation": spec.generation if spec is not None else 0,
-            "port": self._port,
-            "url": self._reservation.url if self._reservation is not None else None,
-            "active_revision": status.active_revision(machine),
-            "target_revision": spec.revision.id if spec is not None else None,
-            "phase": status.phase(machine),
-            "failure": failure.to_json() if failure is not None else None,
-            "workers": status.workers(machine, pids, rss),
-            "front": status.front(machine, self._front.child.pid if self._front is not None else None),
-            "isolation": limits["memory"],
-            "limits": limits,
-        }
 
     def _save(self) -> None:
         active = self._machine.active
@@ -374,19 +366,3 @@ class Daemon:
         if state != self._written:
             self._written = state
             files.write_json(self._directory / files.STATE, {**state, "updated": timestamp()})
-
-
-def _model_tree(process: WorkerProcess) -> str:
-    revision = process.revision
-    return tree.listing(Path(revision.env.get("AZUREML_MODEL_DIR") or revision.app_root))
-
-
-def _reap_orphans() -> None:
-    """As process 1 of a container, takes the exit status of processes nobody waits for."""
-    while True:
-        try:
-            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)
-        except ChildProcessError:
-            return
-        if found is None:
-            return

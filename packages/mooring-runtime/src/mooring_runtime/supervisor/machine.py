@@ -31,6 +31,8 @@ from mooring_runtime.supervisor.model import (
     StartWorker,
     Worker,
     WorkerState,
+    crash_loop,
+    init_overdue,
 )
 from mooring_runtime.supervisor.spec import RevisionSpec, Spec
 
@@ -317,23 +319,3 @@ class Machine:
         recovered = self.active.ready and not any(slot.backoff.count for slot in self.active.slots)
         if recovered and self.failure is not None and self.failure.phase == "Run":
             self.failure = None
-
-
-def init_overdue(worker: Worker, now: float) -> bool:
-    """Whether a worker has exceeded its init deadline."""
-    deadline = worker.started_at + worker.revision.init_deadline_seconds
-    return worker.state is WorkerState.STARTING and deadline <= now
-
-
-def crash_loop(how: Exit, count: int) -> Failure:
-    """The failure of a worker that keeps dying."""
-    cause = how.failure
-    code = cause.code if cause.code == "OutOfMemory" else "WorkerCrashLoop"
-    return Failure(
-        code,
-        "Run",
-        f"A worker has died {count} times in a row. The last time: {cause.message}",
-        cause.hint or "See the log for what it did last.",
-        cause.evidence,
-        cause.revision,
-    )

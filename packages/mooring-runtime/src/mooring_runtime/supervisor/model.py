@@ -182,3 +182,23 @@ class Policy:
     term_grace: float = 5.0
     front_start: float = 30.0
     drain_extra: float = 5.0
+
+
+def init_overdue(worker: Worker, now: float) -> bool:
+    """Whether a worker has exceeded its init deadline."""
+    deadline = worker.started_at + worker.revision.init_deadline_seconds
+    return worker.state is WorkerState.STARTING and deadline <= now
+
+
+def crash_loop(how: Exit, count: int) -> Failure:
+    """The failure of a worker that keeps dying."""
+    cause = how.failure
+    code = cause.code if cause.code == "OutOfMemory" else "WorkerCrashLoop"
+    return Failure(
+        code,
+        "Run",
+        f"A worker has died {count} times in a row. The last time: {cause.message}",
+        cause.hint or "See the log for what it did last.",
+        cause.evidence,
+        cause.revision,
+    )

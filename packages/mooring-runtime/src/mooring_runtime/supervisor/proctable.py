@@ -76,3 +76,14 @@ def kill(pid: int) -> None:
     """Sends SIGKILL; a process that has ended already is as good."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+def reap_orphans() -> None:
+    """As process 1 of a container, takes the exit status of processes nobody waits for."""
+    while True:
+        try:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:
+            return
+        if found is None:
+            return

@@ -2,12 +2,53 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from mooring_runtime.supervisor.failure import Failure
 from mooring_runtime.supervisor.machine import Machine
 from mooring_runtime.supervisor.model import FrontState, Group, Slot, Worker, WorkerState
+
+
+def state(
+    machine: Machine,
+    *,
+    pids: Mapping[str, int],
+    rss: Mapping[str, int],
+    front_pid: int | None,
+    port: int,
+    url: str | None,
+    limits: Mapping[str, str],
+) -> dict[str, Any]:
+    """The whole state but ``updated``.
+
+    Args:
+        machine: what is decided.
+        pids: of the workers, by their id.
+        rss: resident bytes of the workers, by their id; empty if not asked for.
+        front_pid: of the front, if it runs.
+        port: reserved; 0 if none is.
+        url: of the service, if a port is reserved.
+        limits: how memory and CPU are limited.
+    """
+    spec = machine.spec
+    wrong = failure(machine)
+    return {
+        "pid": os.getpid(),
+        "service": spec.service if spec is not None else None,
+        "generation": spec.generation if spec is not None else 0,
+        "port": port,
+        "url": url,
+        "active_revision": active_revision(machine),
+        "target_revision": spec.revision.id if spec is not None else None,
+        "phase": phase(machine),
+        "failure": wrong.to_json() if wrong is not None else None,
+        "workers": workers(machine, pids, rss),
+        "front": front(machine, front_pid),
+        "isolation": limits["memory"],
+        "limits": dict(limits),
+    }
 
 
 def phase(machine: Machine) -> str:

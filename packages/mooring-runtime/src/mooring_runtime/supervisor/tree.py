@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from mooring_runtime.supervisor.spec import RevisionSpec
+
 MAX_LINES = 200
 
 
@@ -24,3 +26,8 @@ def listing(root: Path, limit: int = MAX_LINES) -> str:
     if len(lines) == 1:
         lines.append("  (empty)")
     return "\n".join(lines) + "\n"
+
+
+def of_models(revision: RevisionSpec) -> str:
+    """The listing of what a revision's entry script finds its models in."""
+    return listing(Path(revision.env.get("AZUREML_MODEL_DIR") or revision.app_root))
