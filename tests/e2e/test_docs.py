@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,3 +120,32 @@ def run(block: Block, page: Path, folder: Path, namespace: dict[str, object]) ->
         assert done.returncode == 0, f"{page.name}, line {block.line}:\n{done.stdout}\n{done.stderr}"
     else:
         assert block.kind in SHOWN, f"{page.name}, line {block.line}: {block.kind} blocks are not run"
+
+
+def test_the_quickstart_runs_again_and_again(server: RunningServer, sdk_home: Path) -> None:
+    script = [sys.executable, str(ROOT / "examples" / "quickstart.py")]
+    mooring = str(Path(sys.executable).with_name("mooring"))
+    try:
+        for _ in range(2):
+            done = subprocess.run(script, capture_output=True, text=True, check=False, timeout=240)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert re.search(r"^ +\d+\.\d +\d+$", done.stdout, re.MULTILINE), done.stdout
+        curl = re.search(r"curl (\S+) \\\n +-H '(.*?)' -H '(.*?)' \\\n +-d '(.*)'", done.stdout)
+        assert curl is not None
+        url, *headers, body = curl.groups()
+        pairs = dict(header.split(": ") for header in headers)
+        with urllib.request.urlopen(urllib.request.Request(url, body.encode(), pairs)) as answer:
+            assert json.load(answer)["predictions"]
+    finally:
+        delete = [mooring, "service", "delete", "-n", "diabetes", "--yes"]
+        assert subprocess.run(delete, check=False, cwd=ROOT).returncode == 0
+
+
+def test_the_quickstart_says_what_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOORING_ENDPOINT", "http://127.0.0.1:9")
+    script = [sys.executable, str(ROOT / "examples" / "quickstart.py")]
+    done = subprocess.run(script, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 1
+    assert "ServerUnreachable" in done.stderr
+    assert "mooring doctor" in done.stderr
+    assert "Traceback" not in done.stderr

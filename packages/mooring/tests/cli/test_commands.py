@@ -1,3 +1,6 @@
+from __future__ import annotations
+
+import inspect
 import json
 import os
 import subprocess
@@ -14,7 +17,9 @@ from mooring.cli import workspaces
 from mooring.cli.failures import CliError
 from mooring.cli.main import app
 
-runner = CliRunner()
+# Older releases mix the two streams unless told not to; newer ones cannot be told.
+SEPARATE = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
+runner = CliRunner(**SEPARATE)
 
 
 def commands(command: Any, name: str = "mooring") -> list[tuple[str, Any]]:

@@ -1,5 +1,7 @@
 """Documents that are written from the sources, or have to agree with them."""
 
+from __future__ import annotations
+
 import re
 import subprocess
 import sys

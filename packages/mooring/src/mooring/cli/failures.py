@@ -60,9 +60,11 @@ def report(error: BaseException, *, machine: bool, debug: bool) -> None:
         import traceback
 
         sys.stderr.write("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+        sys.stderr.flush()
     envelope = as_json(error)
     if machine:
         sys.stderr.write(json.dumps(envelope, indent=2) + "\n")
+        sys.stderr.flush()
         return
     from rich.console import Console
 

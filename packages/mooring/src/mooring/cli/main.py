@@ -1,6 +1,7 @@
-"""Assembles the command. `run` is the entry point `mooring`."""
+"""Assembles the command. `run` is the entry point `mooring`.
 
-from __future__ import annotations
+Without postponed annotations: on Python 3.9 typer does not see the option inside of a postponed `Annotated`.
+"""
 
 from typing import Annotated
 

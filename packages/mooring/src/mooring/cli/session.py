@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -129,7 +130,7 @@ class Session:
     def say(self, line: str) -> None:
         """A sentence for people, on stderr so that stdout stays clean; silent with `--output json`."""
         if not self.quiet:
-            print(line, file=sys.stderr)  # noqa: T201
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 class Group(TyperGroup):
@@ -161,7 +162,7 @@ def command(
     """Declare a command of `app`. `people`: a table is the default in pipes too."""
 
     def declare(function: Function) -> Function:
-        hints = get_type_hints(function, include_extras=True)
+        hints = _annotations(function)
         own = [
             p.replace(annotation=hints[p.name])
             for p in list(inspect.signature(function).parameters.values())[1:]
@@ -187,6 +188,16 @@ def command(
         return function
 
     return declare
+
+
+def _annotations(function: Function) -> dict[str, Any]:
+    """The evaluated annotations as they are written.
+
+    Given the function itself, `get_type_hints` before Python 3.11 makes `Optional[Annotated[...]]` of a parameter
+    whose default is None, and typer would not find its option in there.
+    """
+    bare: Any = SimpleNamespace(__annotations__=function.__annotations__)
+    return get_type_hints(bare, globalns=function.__globals__, include_extras=True)
 
 
 def _help(function: Function) -> str:

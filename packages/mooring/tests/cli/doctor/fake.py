@@ -1,5 +1,7 @@
 """A machine whose answers a test sets."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

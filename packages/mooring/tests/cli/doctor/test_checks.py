@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import sys
 from importlib import util
 from pathlib import Path

@@ -106,13 +106,13 @@ def azureml(machine: Machine) -> Check:
             LIMITED,
             f"`import azureml` means Microsoft's {', '.join(theirs)}",
             "Scripts that should run on Mooring unchanged: a new environment with mooring-azureml. "
-            "`from mooring.sdk import ...` works beside them.",
+            "`from mooring.sdk.model import Model` works beside them.",
         )
     if not ours:
         return Check(
             "azureml imports",
             MISSING,
             "scripts with `import azureml` do not run here",
-            "pip install mooring-azureml (`from mooring.sdk import ...` works without it).",
+            "pip install mooring-azureml (`from mooring.sdk.model import Model` works without it).",
         )
     return Check("azureml imports", OK, f"mooring-azureml {packages['mooring-azureml']}")
