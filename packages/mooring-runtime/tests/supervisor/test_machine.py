@@ -362,6 +362,7 @@ class Life(RuleBasedStateMachine):
         self.alive: dict[str, str] = {}
         self.front = False
         self.broken: set[str] = set()
+        self.good: set[str] = set()
         self.quit = False
         self.perform()
 
@@ -397,9 +398,11 @@ class Life(RuleBasedStateMachine):
     @rule(name=st.sampled_from("abc"), workers=st.integers(1, 3), broken=st.booleans())
     def apply(self, name: str, workers: int, broken: bool) -> None:
         if broken:
-            self.broken.add(name)
+            # What was good stays good: its workers are not started anew just because it is asked for again.
+            self.broken |= {name} - self.good
         else:
             self.broken.discard(name)
+            self.good.add(name)
         generation = self.machine.spec.generation + 1 if self.machine.spec else 1
         self.machine.apply(spec(name, workers, generation=generation), self.now)
         self.perform()

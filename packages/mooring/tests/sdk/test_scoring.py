@@ -6,7 +6,6 @@ import pytest
 from loopback_web import Answer, Seen, serve
 
 from azureml.exceptions import WebserviceException
-from mooring.sdk import scoring
 from mooring.sdk.scoring import Scorer
 
 
@@ -68,7 +67,6 @@ def test_objects_are_refused_before_anything_is_sent(scorer: Scorer) -> None:
 
 
 def test_no_answer(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "RECONNECT_SECONDS", 0.0)
     with serve(lambda _: Answer()) as (url, _seen):
         pass
     with pytest.raises(WebserviceException) as caught:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Iterable
@@ -10,6 +9,8 @@ from collections.abc import Iterable
 from sqlalchemy import delete, func, select
 
 from mooring_server.domain.lifecycle import OperationState
+from mooring_server.images.builder import load_manifest
+from mooring_server.images.oci import referenced_blobs
 from mooring_server.services.context import Context
 from mooring_server.services.operations import Operations
 from mooring_server.store.tables import Image, Model, Operation, Service
@@ -98,9 +99,7 @@ class Housekeeper:
                 kept.update(d for d in (built.get("lock_digest"), built.get("sbom_digest")) if d)
                 if image.digest:
                     kept.add(image.digest)
-                    manifest = json.loads(self._context.store.path(image.digest).read_bytes())
-                    kept.add(manifest["config"]["digest"])
-                    kept.update(layer["digest"] for layer in manifest["layers"])
+                    kept.update(referenced_blobs(load_manifest(self._context.store, image.digest)))
         return kept
 
     def _drop_superseded(self) -> None:

@@ -82,7 +82,8 @@ class ServiceController:
             observed = self._target.observe(service.uid)
         if observed.failure and observed.target_revision == spec.revision:
             raise from_json(observed.failure)
-        if observed.active_revision == spec.revision and observed.phase in {"Ready", "Degraded"}:
+        # Not while the front still starts: who is told that a service is healthy calls it at once.
+        if observed.active_revision == spec.revision and observed.phase == "Ready":
             return self._settle_success(service, observed)
         if progress is None or progress.current is None or progress.current.name != "Init":
             reporter.phase("Init")

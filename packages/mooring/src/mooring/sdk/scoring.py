@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
     import httpx
 
 SCORING_TIMEOUT_SECONDS = 300.0
-# How long a refused connection is tried again, and how often.
-RECONNECT_SECONDS = 2.0
-PAUSE_SECONDS = 0.05
 
 
 class Scorer:
@@ -87,25 +83,15 @@ class Scorer:
             if self._key is None:
                 self._key = self._keys()
             headers["Authorization"] = f"Bearer {self._key}"
-        deadline = time.monotonic() + RECONNECT_SECONDS
         try:
-            while True:
-                try:
-                    return self._client.post(
-                        uri, content=content, headers=headers, timeout=SCORING_TIMEOUT_SECONDS
-                    )
-                except httpx.ConnectError:  # noqa: PERF203 - a retry is a loop
-                    # Nothing was sent. A front that crashed is back in a moment.
-                    if time.monotonic() >= deadline:
-                        raise
-                    time.sleep(PAUSE_SECONDS)
+            return self._client.post(uri, content=content, headers=headers, timeout=SCORING_TIMEOUT_SECONDS)
         except httpx.HTTPError as error:
             exc = WebserviceException(f"The service {self._name} at {uri} does not answer: {error}")
             raise exc.explain(
                 "ServiceUnreachable",
                 "Run",
                 f"See its state with service.update_deployment_state(), its logs with service.get_logs() or: "
-                f"mooring service logs -n {self._name}",
+                f"mooring service get-logs -n {self._name}",
             ) from error
 
     def _error(self, response: httpx.Response) -> WebserviceException:
