@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,7 +15,6 @@ from mooring.cli.deploy import (
     Runtime,
     SourceDirectory,
 )
-from mooring.cli.failures import CliError
 from mooring.cli.options import (
     DryRun,
     Flag,
@@ -119,8 +116,9 @@ def run(
       cat patients.json | mooring service run -n myservice -d -
     """
     from mooring.cli import output
+    from mooring.cli.input_data import read
 
-    body = _body(input_data)
+    body = read(input_data)
     answer = _find(session, name).run(body)
     output.print_json(answer)
 
@@ -289,24 +287,3 @@ def _show_keys(session: Session, service: Webservice) -> None:
         {"primaryKey": primary, "secondaryKey": secondary},
         [("Primary", "primaryKey"), ("Secondary", "secondaryKey")],
     )
-
-
-def _body(text: str) -> bytes:
-    """The bytes to send.
-
-    Raises:
-        CliError: `InputNotFound` when the file named with @ is not there.
-    """
-    if text == "-":
-        return sys.stdin.buffer.read()
-    if not text.startswith("@"):
-        return text.encode()
-    path = Path(text[1:])
-    if not path.is_file():
-        raise CliError(
-            "InputNotFound",
-            f"there is no file {path} to send",
-            hint="Check the path; to send a text that begins with @, use -d - and standard input.",
-            target=str(path),
-        )
-    return path.read_bytes()
