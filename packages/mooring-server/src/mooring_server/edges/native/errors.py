@@ -57,7 +57,7 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - by registration
     if error.status_code == 413:
         return error_response(too_large())
-    codes = {404: "NotFound", 405: "MethodNotAllowed"}
+    codes = {404: "NotFound", 405: "MethodNotAllowed", 408: "RequestTooSlow"}
     response = error_response(
         MooringError(
             codes.get(error.status_code, "InvalidRequest"), str(error.detail), status_code=error.status_code
