@@ -19,8 +19,9 @@ MIN_BYTES_PER_SECOND = 1024
 class Patience:
     """An ASGI ``receive`` that gives up on a body that comes too slowly. Only waiting for the client counts."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, seconds: float = BODY_SECONDS) -> None:
         self._receive = receive
+        self._seconds = seconds
         self._waited = 0.0
         self._received = 0
         self._complete = False
@@ -33,15 +34,13 @@ class Patience:
         """
         if self._complete:
             return await self._receive()
-        allowed = BODY_SECONDS + self._received / MIN_BYTES_PER_SECOND
+        allowed = self._seconds + self._received / MIN_BYTES_PER_SECOND
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
             message = await asyncio.wait_for(self._receive(), max(0.0, allowed - self._waited))
         except (TimeoutError, asyncio.TimeoutError):
-            raise HTTPException(
-                408, "The request's body came too slowly.", headers={"Connection": "close"}
-            ) from None
+            raise HTTPException(408) from None
         self._waited += loop.time() - began
         self._received += len(message.get("body", b""))
         self._complete = message["type"] != "http.request" or not message.get("more_body", False)
@@ -51,6 +50,7 @@ class Patience:
 class HttpProtocol(H11Protocol):
     """uvicorn's protocol, with a deadline for headers, which it lacks; their size it bounds (64 KiB)."""
 
+    header_seconds = HEADER_SECONDS
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -71,7 +71,7 @@ class HttpProtocol(H11Protocol):
 
     def _expect_headers(self) -> None:
         self._forget_deadline()
-        self._deadline = self.loop.call_later(HEADER_SECONDS, self._too_late)
+        self._deadline = self.loop.call_later(self.header_seconds, self._too_late)
 
     def _forget_deadline(self) -> None:
         if self._deadline is not None:

@@ -43,9 +43,9 @@ class GuardedRoute(APIRoute):
         if not isinstance(need, Need):
             raise TypeError(f"{path}: the route does not say what role it needs (@needs)")
         self.need = need
-        role = need.role.text if need.role else None
+        role = need.role.text if need.role else "none"
         settings["openapi_extra"] = {**(settings.get("openapi_extra") or {}), "x-mooring-role": role}
-        if role is None:
+        if need.role is None:
             settings["openapi_extra"]["security"] = []
         super().__init__(path, endpoint, **settings)
 
