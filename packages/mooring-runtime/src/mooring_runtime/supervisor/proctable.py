@@ -72,6 +72,28 @@ def _environment(pid: int) -> list[bytes]:
         return []  # another user's, or ended meanwhile
 
 
+def pid_inside(pid: int) -> int | None:
+    """The pid that a process has in its own name space; None if it has ended."""
+    try:
+        text = (PROC / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    inside = [line.split()[-1] for line in text.splitlines() if line.startswith("NSpid:")]
+    return int(inside[0]) if inside else pid
+
+
+def threads_of(user: int) -> int:
+    """How many threads a user has, which is what the kernel counts against ``RLIMIT_NPROC``."""
+    count = 0
+    for folder in PROC.iterdir():
+        try:
+            if folder.name.isdigit() and folder.stat().st_uid == user:
+                count += sum(1 for _ in (folder / "task").iterdir())
+        except OSError:
+            continue  # it has ended meanwhile
+    return count
+
+
 def kill(pid: int) -> None:
     """Sends SIGKILL; a process that has ended already is as good."""
     with suppress(ProcessLookupError):

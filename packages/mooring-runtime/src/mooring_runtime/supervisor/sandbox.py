@@ -1,0 +1,314 @@
+"""Confines workers: chooses how, once for each revision, and says what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import resource
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from mooring_runtime.supervisor import bubblewrap, landlock, privileges, proctable, sandbox_paths, seccomp
+from mooring_runtime.supervisor.failure import Failure, SupervisorError
+from mooring_runtime.supervisor.limits import PROCESSES
+from mooring_runtime.supervisor.scratch import Scratch, remove
+from mooring_runtime.supervisor.spec import RevisionSpec, SandboxSpec
+
+SCRATCH = "scratch"
+OPEN_FILES = 65536
+# What `outbound` reaches: HTTP, databases, brokers, caches. Services without a port of their own choice, the
+# server, and what else listens for an hour on some free port, are above.
+OUTBOUND_PORTS = (*range(1, 12000), *range(27017, 27021))
+
+note = logging.getLogger("mooring.supervisor").info
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What this machine and user can do about a `SandboxSpec`.
+
+    Attributes:
+        mode: ``bwrap``, ``landlock`` or ``none``.
+        network: ``none``, ``outbound`` or ``all``: what is in force.
+        landlock: the version in use; 0 for none.
+        bwrap: the program, in that mode.
+        why: why it is not a better mode; empty if it is the best.
+    """
+
+    mode: str
+    network: str
+    landlock: int = 0
+    bwrap: bubblewrap.Bubblewrap | None = None
+    why: str = ""
+
+
+def choose(wanted: SandboxSpec) -> Choice:
+    """The best mode that is allowed and possible.
+
+    Raises:
+        SupervisorError: ``SandboxUnavailable``: the mode or the network that was named is not possible.
+    """
+    if wanted.mode == "none":
+        return Choice("none", "all", why="switched off by the setting")
+    abi = landlock.version()
+    reasons = []
+    if wanted.mode in {"auto", "bwrap"}:
+        found, why = bubblewrap.find(network=wanted.network != "none")
+        if found is not None:
+            usable = 0 if found.setuid else abi
+            return Choice("bwrap", _network(wanted, usable, own=True), usable, found)
+        reasons.append(why)
+    if wanted.mode in {"auto", "landlock"}:
+        if abi > 0:
+            return Choice("landlock", _network(wanted, abi, own=False), abi, why="; ".join(reasons))
+        reasons.append("the kernel has no Landlock (5.13 or newer, with landlock in its lsm= list)")
+    if wanted.mode != "auto" or wanted.network not in {"auto", "all"}:
+        raise _unavailable(wanted.mode, "; ".join(reasons))
+    return Choice("none", "all", why="; ".join(reasons))
+
+
+def _network(wanted: SandboxSpec, abi: int, *, own: bool) -> str:
+    """The network in force; ``own``: whether a network of its own can be had."""
+    if wanted.network == "all":
+        return "all"
+    if wanted.network == "none":
+        if own or seccomp.available():
+            return "none"
+        raise _unavailable("network none", "neither bubblewrap nor a seccomp filter for this processor")
+    if abi >= landlock.NETWORK_SINCE:
+        return "outbound"
+    if wanted.network == "outbound":
+        raise _unavailable("network outbound", f"it needs Landlock version 4 (Linux 6.7), here it is {abi}")
+    return "all"
+
+
+def _unavailable(asked: str, why: str) -> SupervisorError:
+    return SupervisorError(
+        Failure(
+            "SandboxUnavailable",
+            "Start",
+            f"The sandbox that was asked for ({asked}) is not possible here: {why}.",
+            "Install bubblewrap (apt-get install bubblewrap) and allow user name spaces, or set"
+            " MOORING_SANDBOX=auto; `mooring doctor` tells what this machine can do.",
+        )
+    )
+
+
+class Sandbox:
+    """The confinement of one revision's workers.
+
+    Args:
+        revision: whose.
+        directory: the service's.
+        choice: how.
+
+    Attributes:
+        revision: as the workers see it: in a sandbox its app root is a private copy.
+
+    Raises:
+        OSError: the scratch folder cannot be made.
+    """
+
+    def __init__(self, revision: RevisionSpec, directory: Path, choice: Choice) -> None:
+        self.choice = choice
+        self.original = revision
+        self.revision = revision
+        self.scratch: Scratch | None = None
+        self._directory = directory
+        self._rulesets: list[landlock.Ruleset] = []
+        if choice.mode == "none" or revision.sandbox is None:
+            return
+        self._wanted = revision.sandbox
+        self.scratch = Scratch(
+            directory / SCRATCH / _key(revision),
+            Path(revision.app_root),
+            [Path(path) for path in self._wanted.readable],
+        )
+        self.revision = replace(
+            revision,
+            app_root=str(self.scratch.app),
+            env={
+                **self.scratch.environment(),
+                **{name: self._moved(value) for name, value in revision.env.items()},
+            },
+        )
+        self._system, self._granted = self._readable()
+        self._rulesets = self._rules(self.scratch)
+
+    def _moved(self, value: str) -> str:
+        """A variable's value that leads into the image's app root leads into ours; it may be a list."""
+        root, ours = self.original.app_root, str(self.scratch.app) if self.scratch is not None else ""
+        parts = value.split(os.pathsep)
+        inside = [part == root or part.startswith(root + os.sep) for part in parts]
+        return os.pathsep.join(
+            ours + part[len(root) :] if moved else part for part, moved in zip(parts, inside, strict=True)
+        )
+
+    def _readable(self) -> tuple[list[Path], list[Path]]:
+        """What of the system, and what of Mooring's, may be read."""
+        revision = self.original
+        protected = [Path(path).resolve() for path in (*self._wanted.protected, self._directory)]
+        private = [*protected, Path(os.environ.get("HOME") or "/nonexistent").resolve()]
+        system = [part for path in sandbox_paths.SYSTEM for part in sandbox_paths.carve(path, protected)]
+        granted = sandbox_paths.interpreter(Path(revision.python), private)
+        granted += [Path(revision.worker_dir), Path(revision.app_root), *map(Path, self._wanted.readable)]
+        ours = os.environ
+        granted += [Path(ours[name]) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if ours.get(name)]
+        return system, [path for path in sandbox_paths.outermost(granted) if path.exists()]
+
+    def _rules(self, scratch: Scratch) -> list[landlock.Ruleset]:
+        choice = self.choice
+        made: list[landlock.Ruleset] = []
+        if choice.network == "outbound" or (choice.mode == "bwrap" and choice.landlock >= landlock.SCOPES_SINCE):
+            ports = landlock.Ruleset(choice.landlock, files=False, network=choice.network == "outbound")
+            made.append(ports)
+            if choice.network == "outbound":
+                ports.connect(set(OUTBOUND_PORTS) - set(self._wanted.closed_ports))
+        if choice.mode == "landlock":
+            files = landlock.Ruleset(choice.landlock, files=True, network=False)
+            made.append(files)
+            for path in (*self._system, *self._granted, Path("/proc")):
+                files.read(path)
+            for path in (*sandbox_paths.DEVICES, *sandbox_paths.accelerators()):
+                files.device(path)
+            for path in (scratch.path, Path("/dev/shm")):  # noqa: S108 - semaphores are made nowhere else
+                files.write(path)
+        return made
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """The command that starts a worker."""
+        if self.choice.bwrap is None or self.scratch is None:
+            return list(argv)
+        return self.choice.bwrap.command(
+            argv,
+            system=self._system,
+            granted=self._granted,
+            scratch=self.scratch.path,
+            temporary=self.scratch.tmp,
+            directory=self.scratch.app,
+            network=self.choice.network != "none",
+        )
+
+    def confine(self, *, count_processes: bool) -> Callable[[], None]:
+        """What a worker's process does before it becomes another program.
+
+        Args:
+            count_processes: whether the user's number of processes is limited, since no control group does.
+        """
+        processes = proctable.threads_of(os.geteuid()) + PROCESSES if count_processes else None
+        choice = self.choice
+        filters = []
+        last = None
+        if choice.mode == "landlock":
+            last = privileges.last_capability()
+            filters = [seccomp.UnixSocketsOnly()] if choice.network == "none" else []
+
+        def enter() -> None:
+            _limit(resource.RLIMIT_NOFILE, OPEN_FILES)
+            if processes is not None:
+                _limit(resource.RLIMIT_NPROC, processes)
+            for ruleset in self._rulesets:
+                ruleset.enter()
+            if last is not None:
+                privileges.drop(last)
+            for one in filters:
+                one.enter()
+
+        return enter
+
+    def exit_code(self, code: int) -> int:
+        """How the worker ended, from how the process ended that was started."""
+        return bubblewrap.exit_code(code) if self.choice.bwrap is not None else code
+
+    def worker_pid(self, started: int) -> int | None:
+        """The worker's pid, from that of the process that was started; None if it is not there yet."""
+        return bubblewrap.worker_pid(started) if self.choice.bwrap is not None else started
+
+    def close(self) -> None:
+        """Removes the scratch folder; the workers have ended."""
+        for ruleset in self._rulesets:
+            ruleset.close()
+        self._rulesets = []
+        if self.scratch is not None:
+            _removed(self.scratch.path)
+
+
+def _removed(path: Path) -> None:
+    """Removes a scratch folder; one that stays is tried again with the next change, and goes with the service."""
+    try:
+        remove(path)
+    except OSError as exc:
+        note("%s cannot be removed: %s", path, exc)
+
+
+def _limit(kind: int, most: int) -> None:
+    """Lowers a limit; one that is lower stays."""
+    soft, hard = resource.getrlimit(kind)
+    hard = most if hard == resource.RLIM_INFINITY else min(hard, most)
+    resource.setrlimit(kind, (hard if soft == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+
+def _key(revision: RevisionSpec) -> str:
+    same = asdict(replace(revision, workers=1, init_deadline_seconds=1.0))
+    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Sandboxes:
+    """The sandboxes of a service's revisions.
+
+    Args:
+        directory: the service's.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._made: list[Sandbox] = []
+
+    def of(self, revision: RevisionSpec) -> Sandbox | None:
+        """The sandbox of a revision, chosen at the first call; None for one that has none.
+
+        Raises:
+            SupervisorError: ``SandboxUnavailable``.
+            OSError: the scratch folder cannot be made.
+        """
+        if revision.sandbox is None:
+            return None
+        found = self._find(revision)
+        if found is None:
+            choice = choose(revision.sandbox)
+            found = Sandbox(revision, self._directory, choice)
+            self._made.append(found)
+            note("revision %s: sandbox %s, network %s. %s", revision.id, choice.mode, choice.network, choice.why)
+        return found
+
+    def _find(self, revision: RevisionSpec) -> Sandbox | None:
+        return next((one for one in self._made if one.original.same_processes(revision)), None)
+
+    def keep(self, revisions: Sequence[RevisionSpec]) -> None:
+        """Removes what all other revisions have left, those of an earlier supervisor among them."""
+        kept = [one for one in self._made if any(one.original.same_processes(r) for r in revisions)]
+        for one in self._made:
+            if one not in kept:
+                one.close()
+        self._made = kept
+        names = {_key(revision) for revision in revisions}
+        root = self._directory / SCRATCH
+        for path in root.iterdir() if root.is_dir() else ():
+            if path.name not in names:
+                _removed(path)
+
+    def state(self, revision: RevisionSpec | None) -> Mapping[str, object]:
+        """The ``sandbox`` member of the state."""
+        found = self._find(revision) if revision is not None else None
+        if found is None:
+            return {"mode": "none", "network": "all", "landlock": 0, "why": ""}
+        choice = found.choice
+        return {
+            "mode": choice.mode,
+            "network": choice.network,
+            "landlock": choice.landlock,
+            "why": choice.why,
+        }
