@@ -71,7 +71,8 @@ class Ruleset:
 
     Args:
         abi: the version to use, at most the kernel's.
-        files: whether files are ruled. Without, mounting stays possible, which bubblewrap needs.
+        files: whether files are ruled. Without, mounting stays possible, which bubblewrap needs. One ruleset
+            for all: one without files beside it forbids renaming between folders.
         network: whether TCP is ruled; needs version 4.
 
     Raises:

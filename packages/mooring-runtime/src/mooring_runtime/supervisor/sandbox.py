@@ -14,7 +14,7 @@ from pathlib import Path
 from mooring_runtime.supervisor import bubblewrap, landlock, privileges, proctable, sandbox_paths, seccomp
 from mooring_runtime.supervisor.failure import Failure, SupervisorError
 from mooring_runtime.supervisor.limits import PROCESSES
-from mooring_runtime.supervisor.scratch import Scratch, remove
+from mooring_runtime.supervisor.scratch import Scratch, remove, short_folder
 from mooring_runtime.supervisor.spec import RevisionSpec, SandboxSpec
 
 SCRATCH = "scratch"
@@ -118,7 +118,7 @@ class Sandbox:
         self.revision = revision
         self.scratch: Scratch | None = None
         self._directory = directory
-        self._rulesets: list[landlock.Ruleset] = []
+        self._landlock: landlock.Ruleset | None = None
         if choice.mode == "none" or revision.sandbox is None:
             return
         self._wanted = revision.sandbox
@@ -127,16 +127,18 @@ class Sandbox:
             Path(revision.app_root),
             [Path(path) for path in self._wanted.readable],
         )
+        # bubblewrap shows the scratch folder's as /tmp.
+        private = short_folder(self.scratch.path) if choice.mode == "landlock" else Path("/tmp")  # noqa: S108
         self.revision = replace(
             revision,
             app_root=str(self.scratch.app),
             env={
-                **self.scratch.environment(),
+                **self.scratch.environment(private),
                 **{name: self._moved(value) for name, value in revision.env.items()},
             },
         )
         self._system, self._granted = self._readable()
-        self._rulesets = self._rules(self.scratch)
+        self._landlock = self._rules(self.scratch, private)
 
     def _moved(self, value: str) -> str:
         """A variable's value that leads into the image's app root leads into ours; it may be a list."""
@@ -159,24 +161,23 @@ class Sandbox:
         granted += [Path(ours[name]) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if ours.get(name)]
         return system, [path for path in sandbox_paths.outermost(granted) if path.exists()]
 
-    def _rules(self, scratch: Scratch) -> list[landlock.Ruleset]:
+    def _rules(self, scratch: Scratch, temporary: Path) -> landlock.Ruleset | None:
+        """What is ruled by Landlock: all, or what bubblewrap leaves open, or nothing."""
         choice = self.choice
-        made: list[landlock.Ruleset] = []
-        if choice.network == "outbound" or (choice.mode == "bwrap" and choice.landlock >= landlock.SCOPES_SINCE):
-            ports = landlock.Ruleset(choice.landlock, files=False, network=choice.network == "outbound")
-            made.append(ports)
-            if choice.network == "outbound":
-                ports.connect(set(OUTBOUND_PORTS) - set(self._wanted.closed_ports))
-        if choice.mode == "landlock":
-            files = landlock.Ruleset(choice.landlock, files=True, network=False)
-            made.append(files)
+        files, network = choice.mode == "landlock", choice.network == "outbound"
+        if not files and not network and choice.landlock < landlock.SCOPES_SINCE:
+            return None
+        rules = landlock.Ruleset(choice.landlock, files=files, network=network)
+        if network:
+            rules.connect(set(OUTBOUND_PORTS) - set(self._wanted.closed_ports))
+        if files:
             for path in (*self._system, *self._granted, Path("/proc")):
-                files.read(path)
+                rules.read(path)
             for path in (*sandbox_paths.DEVICES, *sandbox_paths.accelerators()):
-                files.device(path)
-            for path in (scratch.path, Path("/dev/shm")):  # noqa: S108 - semaphores are made nowhere else
-                files.write(path)
-        return made
+                rules.device(path)
+            for path in (scratch.path, temporary, Path("/dev/shm")):  # noqa: S108 - semaphores are made nowhere else
+                rules.write(path)
+        return rules
 
     def command(self, argv: Sequence[str]) -> list[str]:
         """The command that starts a worker."""
@@ -199,7 +200,7 @@ class Sandbox:
             count_processes: whether the user's number of processes is limited, since no control group does.
         """
         processes = proctable.threads_of(os.geteuid()) + PROCESSES if count_processes else None
-        choice = self.choice
+        choice, rules = self.choice, self._landlock
         filters = []
         last = None
         if choice.mode == "landlock":
@@ -210,8 +211,8 @@ class Sandbox:
             _limit(resource.RLIMIT_NOFILE, OPEN_FILES)
             if processes is not None:
                 _limit(resource.RLIMIT_NPROC, processes)
-            for ruleset in self._rulesets:
-                ruleset.enter()
+            if rules is not None:
+                rules.enter()
             if last is not None:
                 privileges.drop(last)
             for one in filters:
@@ -229,9 +230,9 @@ class Sandbox:
 
     def close(self) -> None:
         """Removes the scratch folder; the workers have ended."""
-        for ruleset in self._rulesets:
-            ruleset.close()
-        self._rulesets = []
+        if self._landlock is not None:
+            self._landlock.close()
+            self._landlock = None
         if self.scratch is not None:
             _removed(self.scratch.path)
 
@@ -240,6 +241,9 @@ def _removed(path: Path) -> None:
     """Removes a scratch folder; one that stays is tried again with the next change, and goes with the service."""
     try:
         remove(path)
+        short = short_folder(path)
+        if short.parent != path:
+            remove(short)
     except OSError as exc:
         note("%s cannot be removed: %s", path, exc)
 

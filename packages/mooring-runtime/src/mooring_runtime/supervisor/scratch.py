@@ -10,6 +10,7 @@ services and does not change, so folders are made anew, small files are copied, 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import stat
@@ -19,6 +20,21 @@ from typing import Any
 
 COPIED_BYTES = 1 << 20
 MAX_ENTRIES = 10_000
+
+
+def short_folder(path: Path) -> Path:
+    """A folder for the temporary files of the scratch folder ``path``, short enough for Unix sockets in it.
+
+    `multiprocessing` makes some, and their paths have at most 107 bytes. It is ours alone, or it is ``tmp``.
+    """
+    short = Path("/tmp") / f"mooring-{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"  # noqa: S108
+    try:
+        short.mkdir(mode=0o700, exist_ok=True)
+        found = short.lstat()
+    except OSError:
+        return path / "tmp"
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+    return short if ours else path / "tmp"
 
 
 class Scratch:
@@ -50,11 +66,11 @@ class Scratch:
         _Mirror([app_root, *shared]).folder(app_root, making / "app", ())
         making.rename(path)
 
-    def environment(self) -> dict[str, str]:
-        """Variables that lead programs here."""
+    def environment(self, temporary: Path) -> dict[str, str]:
+        """Variables that lead programs here; ``temporary`` is where temporary files go."""
         return {
             "HOME": str(self.home),
-            "TMPDIR": str(self.tmp),
+            "TMPDIR": str(temporary),
             "XDG_CACHE_HOME": str(self.home / ".cache"),
             "MPLCONFIGDIR": str(self.home / ".config" / "matplotlib"),
         }

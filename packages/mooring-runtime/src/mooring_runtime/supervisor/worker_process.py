@@ -172,6 +172,5 @@ class WorkerProcess:
 
     def send(self, number: signal.Signals) -> None:
         """Sends the worker a signal."""
-        if self.child.poll() is None:
-            with suppress(ProcessLookupError):  # in a sandbox it may end before the process around it
-                os.kill(self.pid, number)
+        with suppress(ProcessLookupError):  # in a sandbox it may end before the process around it
+            os.kill(self.pid, number)
