@@ -71,7 +71,10 @@ class Service:
     """
 
     def __init__(
-        self, directory: Path, command: Sequence[str] = (sys.executable,), env: Mapping[str, str] | None = None
+        self,
+        directory: Path,
+        command: Sequence[str] = (sys.executable,),
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.directory = directory
         self._command = [*command, "-m", "mooring_runtime.supervisor", "--dir", str(directory)]

@@ -123,7 +123,12 @@ def why_not(mode: str, user: int) -> str:
         return bubblewrap.find(network=True)[1]
     code = "from mooring_runtime.supervisor import bubblewrap; print(bubblewrap.find(network=True)[1])"
     done = subprocess.run(
-        [*command, "-c", code], check=True, capture_output=True, text=True, env=environment(Path("/")), cwd="/"
+        [*command, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment(Path("/")),
+        cwd="/",
     )
     return done.stdout.strip()
 

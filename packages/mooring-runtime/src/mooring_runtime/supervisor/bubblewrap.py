@@ -19,6 +19,8 @@ SIGNALLED = 128
 # Process 1 of the name space is bubblewrap's own, the worker is the first that it starts.
 WORKER_IN_NAMESPACE = 2
 _NAMESPACES = ("--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
+# Read-only, since user 0 may write to /proc/sys even without capabilities, and so own the host.
+_SPECIAL = ("--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Bubblewrap:
     options: tuple[str, ...]
     setuid: bool
 
-    def command(  # noqa: PLR0913 - each is another kind of mount
+    def command(
         self,
         argv: Sequence[str],
         *,
@@ -61,7 +63,7 @@ class Bubblewrap:
         command += [] if network else ["--unshare-net"]
         for path in system:
             command += _mounted(path)
-        command += ["--proc", "/proc", "--dev", "/dev"]
+        command += _SPECIAL
         for path in sandbox_paths.accelerators():
             command += ["--dev-bind-try", str(path), str(path)]
         for place in ("/tmp", "/var/tmp"):  # noqa: S108 - inside they are private
@@ -97,7 +99,7 @@ def find(*, network: bool) -> tuple[Bubblewrap | None, str]:
         command = [program, *options, *([] if network else ["--unshare-net"]), "--ro-bind", "/", "/"]
         try:
             done = subprocess.run(
-                [*command, "--proc", "/proc", "--dev", "/dev", "--", "/usr/bin/env", "true"],
+                [*command, *_SPECIAL, "--", "/usr/bin/env", "true"],
                 check=False,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

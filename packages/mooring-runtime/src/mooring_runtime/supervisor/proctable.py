@@ -84,14 +84,14 @@ def pid_inside(pid: int) -> int | None:
 
 def threads_of(user: int) -> int:
     """How many threads a user has, which is what the kernel counts against ``RLIMIT_NPROC``."""
-    count = 0
-    for folder in PROC.iterdir():
-        try:
-            if folder.name.isdigit() and folder.stat().st_uid == user:
-                count += sum(1 for _ in (folder / "task").iterdir())
-        except OSError:
-            continue  # it has ended meanwhile
-    return count
+    return sum(_threads(folder, user) for folder in PROC.iterdir() if folder.name.isdigit())
+
+
+def _threads(folder: Path, user: int) -> int:
+    try:
+        return len(list((folder / "task").iterdir())) if folder.stat().st_uid == user else 0
+    except OSError:
+        return 0  # it has ended meanwhile
 
 
 def kill(pid: int) -> None:

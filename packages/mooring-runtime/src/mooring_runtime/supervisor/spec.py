@@ -8,7 +8,6 @@ from typing import Any
 
 from mooring_runtime.supervisor.failure import Failure, SupervisorError
 
-
 SANDBOX_MODES = ("auto", "bwrap", "landlock", "none")
 NETWORKS = ("auto", "none", "outbound", "all")
 
