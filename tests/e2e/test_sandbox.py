@@ -74,7 +74,7 @@ def test_a_service_sees_nothing_of_the_server_and_other_services(
         assert operation["state"] == "Succeeded", operation
     spy = server.client.get(f"{WS}/services/spy").json()
     assert spy["isolation"] == mode
-    key = server.client.post(f"{WS}/services/spy/listKeys").json()["primaryKey"]
+    key = server.client.post(f"{WS}/services/spy/listkeys").json()["primaryKey"]
     files = sorted(str(path) for path in server.home.rglob("*") if path.is_file())
     unpacked, services = str(server.home / "cache" / "unpacked"), str(server.home / "services")
     secret = [path for path in files if not path.startswith(unpacked) and "/scratch/" not in path]
@@ -97,7 +97,9 @@ def test_a_service_sees_nothing_of_the_server_and_other_services(
     assert not any("written-beside-the-script" in path for path in apps)
 
 
-def test_a_mode_that_is_not_possible_is_an_error(own_server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mode_that_is_not_possible_is_an_error(
+    own_server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own_server.stop()
     monkeypatch.setenv("MOORING_SANDBOX", "bwrap")
     monkeypatch.setenv("PATH", "/nonexistent")

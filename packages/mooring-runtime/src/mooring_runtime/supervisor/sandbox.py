@@ -81,7 +81,7 @@ class Sandbox:
     def _readable(self) -> tuple[list[Path], list[Path]]:
         """What of the system, and what of Mooring's, may be read."""
         revision = self.original
-        protected = [Path(path).resolve() for path in (*self._wanted.protected, self._directory)]
+        protected = [path.resolve() for path in (*map(Path, self._wanted.protected), self._directory)]
         private = [*protected, Path(os.environ.get("HOME") or "/nonexistent").resolve()]
         system = [part for path in sandbox_paths.SYSTEM for part in sandbox_paths.carve(path, protected)]
         granted = sandbox_paths.interpreter(Path(revision.python), private)
