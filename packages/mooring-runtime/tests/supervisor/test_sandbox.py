@@ -44,7 +44,8 @@ def test_every_version_of_landlock(abi: int, tmp_path: Path) -> None:
         rules.read(path)
     rules.write(tmp_path / "ours")
     rules.device(Path("/dev/null"))
-    rules.connect([1])
+    if abi >= landlock.NETWORK_SINCE:
+        rules.connect([1])
     try:
         assert "PermissionError" in python(f"open({str(tmp_path / 'secret')!r})", rules.enter)
         assert python(f"print(open({str(tmp_path / 'ours' / 'f')!r}, 'w').write('1'))", rules.enter) == "1"
@@ -93,12 +94,7 @@ def test_an_interpreter_in_the_home_folder_does_not_open_it(tmp_path: Path) -> N
     (tmp_path / "venv/bin/python").symlink_to(tmp_path / "bin/python3")
     (tmp_path / "venv/pyvenv.cfg").write_text(f"home = {tmp_path}/bin\n")
     found = sandbox_paths.interpreter(tmp_path / "venv/bin/python", [tmp_path])
-    assert set(found) == {
-        tmp_path / "venv",
-        tmp_path / "bin/python3",
-        tmp_path / "bin/python",
-        tmp_path / f"lib/python{version}",
-    } & (set(found) | {tmp_path / "venv"})
+    assert {tmp_path / "venv", tmp_path / "bin/python3"} <= set(found)
     assert tmp_path not in found
     assert tmp_path / f"lib/python{version}" in found
     assert sandbox_paths.interpreter(tmp_path / "bin/python3", []) == [tmp_path]
