@@ -48,6 +48,7 @@ from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
 from mooring_server.store.tables import now
 from mooring_server.targets.process import ProcessTarget
+from mooring_server.targets.sandbox import SandboxSettings
 
 _BUILD_THREADS = 2
 _SERVICE_THREADS = 4
@@ -77,7 +78,8 @@ def create_app(home: Home, *, token: str, address: str, scheme: str = "http") ->
     workspaces = Workspaces(context)
     builder = ImageBuilder(store, home.cache)
     unpacker = Unpacker(store, home.cache / "unpacked")
-    target = ProcessTarget(home.services, unpacker)
+    sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
+    target = ProcessTarget(home.services, unpacker, sandbox=sandbox)
     runners = [
         Runner(ImageController(context, operations, builder), _BUILD_THREADS),
         Runner(ServiceController(context, operations, target), _SERVICE_THREADS),
