@@ -25,7 +25,9 @@ KINDS = [
 ]
 # Few parts, so that entries meet: a link where a directory is expected, a file below a file.
 PARTS = st.sampled_from(["a", "b", "a", "b", "..", ".", "", "ä", "c\n", "..b", "\\..", "x" * 130])
-PATHS = st.lists(PARTS, min_size=1, max_size=4).map("/".join) | st.sampled_from(["/", "/etc/x", "../x", "a/../../x"])
+PATHS = st.lists(PARTS, min_size=1, max_size=4).map("/".join) | st.sampled_from(
+    ["/", "/etc/x", "../x", "a/../../x"]
+)
 TARGETS = PATHS | st.sampled_from([".", "..", "a", "b", "../outside", "/outside"])
 # Files are written: the time an example takes is the machine's.
 QUICK = settings(deadline=None, max_examples=60)
