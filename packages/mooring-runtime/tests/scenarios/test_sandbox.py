@@ -25,16 +25,22 @@ needs_ports = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module", params=PLACES, ids=lambda place: f"{place[0]}-{place[1]}")
-def place(request: pytest.FixtureRequest) -> Iterator[Confined]:
-    """A service that is ready; one for all tests of a mode and user."""
+def supervised(request: pytest.FixtureRequest) -> Iterator[Confined]:
+    """A supervisor; one for all tests of a mode and user."""
     mode, user = request.param
     if why := why_not(mode, user):
         pytest.skip(why)
     with confined(mode, user) as started:
-        started.apply()
-        state = started.service.ready()
-        assert state["isolation"] == mode
         yield started
+
+
+@pytest.fixture
+def place(supervised: Confined) -> Confined:
+    """The service with the script that does what it is told, whatever the test before has deployed."""
+    if not supervised.standard:
+        supervised.apply()
+    assert supervised.service.ready()["isolation"] == supervised.mode
+    return supervised
 
 
 def test_secrets_cannot_be_read(place: Confined) -> None:
