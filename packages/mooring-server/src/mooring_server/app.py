@@ -18,6 +18,7 @@ from mooring_server.controllers.garbage import Housekeeper
 from mooring_server.controllers.images import ImageController
 from mooring_server.controllers.runner import Runner
 from mooring_server.controllers.webservices import ServiceController
+from mooring_server.edges.native import checks as check_edge
 from mooring_server.edges.native import images as image_edge
 from mooring_server.edges.native import models as model_edge
 from mooring_server.edges.native import operations as operation_edge
@@ -38,7 +39,7 @@ from mooring_server.services.operations import Operations
 from mooring_server.services.repositories import Repositories
 from mooring_server.services.webservices import SCOPES, Webservices
 from mooring_server.services.workspaces import Workspaces
-from mooring_server.settings import Home
+from mooring_server.settings import Collection, Home, remove_temporary
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import HEAD, Database
 from mooring_server.store.tables import now
@@ -46,6 +47,8 @@ from mooring_server.targets.process import ProcessTarget
 
 _BUILD_THREADS = 2
 _SERVICE_THREADS = 4
+# One for the deadlines, which must not wait while the other ends a service that nobody knows.
+_HOUSEKEEPING_THREADS = 2
 _STOP_SECONDS = 3.0
 
 
@@ -58,6 +61,7 @@ def create_app(home: Home, *, token: str, address: str) -> FastAPI:
         address: ``host:port`` under which it is reached.
     """
     started = now()
+    limits = Collection.from_environment(os.environ)
     store = ContentStore(home.content)
     context = Context(
         Database.open(home.database),
@@ -74,19 +78,38 @@ def create_app(home: Home, *, token: str, address: str) -> FastAPI:
     runners = [
         Runner(ImageController(context, operations, builder), _BUILD_THREADS),
         Runner(ServiceController(context, operations, target), _SERVICE_THREADS),
-        Runner(Housekeeper(context, operations, target), 1),
+        Runner(
+            Housekeeper(
+                context,
+                operations,
+                target,
+                grace_seconds=limits.grace_seconds,
+                interval_seconds=limits.interval_seconds,
+            ),
+            _HOUSEKEEPING_THREADS,
+        ),
     ]
     context.wake_image, context.wake_service = runners[0].wake, runners[1].wake
+
+    def tidy() -> None:
+        """Remove what a server that was killed has left. We hold the home's lock: nobody else works here."""
+        remove_temporary(home)
+        store.remove_stale_uploads(0)
+        builder.clean_stale()
+        unpacker.clean_stale()
+        target.clean_stale()
+        operations.resume()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         context.signals.attach(asyncio.get_running_loop())
-        await asyncio.to_thread(lambda: (builder.clean_stale(), unpacker.clean_stale()))
+        await asyncio.to_thread(tidy)
+        target.on_loss(context.supervisor_lost)
         for runner in runners:
             runner.start()
         yield
         context.signals.attach(None)
-        await asyncio.to_thread(_stop, runners, context.db)
+        await asyncio.to_thread(_stop, runners, target, context.db)
 
     app = FastAPI(
         title="Mooring",
@@ -115,6 +138,7 @@ def create_app(home: Home, *, token: str, address: str) -> FastAPI:
             "dataVersion": HEAD,
         }
 
+    app.include_router(check_edge.routes(home, context.db))
     app.include_router(workspace_edge.routes(workspaces))
     app.include_router(model_edge.blob_routes(workspaces, store))
     app.include_router(model_edge.model_routes(Models(context)))
@@ -139,9 +163,10 @@ def create_app(home: Home, *, token: str, address: str) -> FastAPI:
     return app
 
 
-def _stop(runners: list[Runner], database: Database) -> None:
+def _stop(runners: list[Runner], target: ProcessTarget, database: Database) -> None:
     for runner in runners:
         runner.stop(_STOP_SECONDS)
+    target.close()
     database.close()
 
 

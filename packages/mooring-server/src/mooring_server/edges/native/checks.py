@@ -1,0 +1,47 @@
+"""Route: whether the data directory is whole."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, TypedDict
+
+from fastapi import APIRouter, Query
+
+from mooring_server.edges.native.common import ERRORS, ROOT
+from mooring_server.services.checks.checker import check
+from mooring_server.settings import Home
+from mooring_server.store.database import Database
+
+
+class FindingView(TypedDict):
+    """Something that is not as it should be."""
+
+    code: str
+    severity: str
+    subject: str
+    message: str
+    hint: str
+
+
+class ReportView(TypedDict):
+    """The answer."""
+
+    ok: bool
+    findings: list[FindingView]
+    checked: dict[str, int]
+
+
+def routes(home: Home, database: Database) -> APIRouter:
+    """The route; the server has been running since this call."""
+    router = APIRouter(tags=["server"], responses=ERRORS)
+    since = time.time()
+
+    @router.get(f"{ROOT}/check", operation_id="check")
+    def check_home(
+        deep: Annotated[bool, Query(description="Also read every blob and compare its digest.")] = False,
+    ) -> ReportView:
+        """Whether the database, the content and what runs fit together."""
+        report = check(home, database, deep=deep, since=since).to_json()
+        return ReportView(ok=report["ok"], findings=report["findings"], checked=report["checked"])
+
+    return router
