@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -61,7 +61,6 @@ def create_app(home: Home, *, token: str, address: str) -> FastAPI:
         address: ``host:port`` under which it is reached.
     """
     started = now()
-    limits = Collection.from_environment(os.environ)
     store = ContentStore(home.content)
     context = Context(
         Database.open(home.database),
@@ -75,35 +74,18 @@ def create_app(home: Home, *, token: str, address: str) -> FastAPI:
     builder = ImageBuilder(store, home.cache)
     unpacker = Unpacker(store, home.cache / "unpacked")
     target = ProcessTarget(home.services, unpacker)
+    housekeeper = Housekeeper(context, operations, target, Collection.from_environment(os.environ))
     runners = [
         Runner(ImageController(context, operations, builder), _BUILD_THREADS),
         Runner(ServiceController(context, operations, target), _SERVICE_THREADS),
-        Runner(
-            Housekeeper(
-                context,
-                operations,
-                target,
-                grace_seconds=limits.grace_seconds,
-                interval_seconds=limits.interval_seconds,
-            ),
-            _HOUSEKEEPING_THREADS,
-        ),
+        Runner(housekeeper, _HOUSEKEEPING_THREADS),
     ]
     context.wake_image, context.wake_service = runners[0].wake, runners[1].wake
-
-    def tidy() -> None:
-        """Remove what a server that was killed has left. We hold the home's lock: nobody else works here."""
-        remove_temporary(home)
-        store.remove_stale_uploads(0)
-        builder.clean_stale()
-        unpacker.clean_stale()
-        target.clean_stale()
-        operations.resume()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         context.signals.attach(asyncio.get_running_loop())
-        await asyncio.to_thread(tidy)
+        await asyncio.to_thread(_tidy, home, store, operations, (builder, unpacker, target))
         target.on_loss(context.supervisor_lost)
         for runner in runners:
             runner.start()
@@ -161,6 +143,21 @@ def create_app(home: Home, *, token: str, address: str) -> FastAPI:
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
+
+
+class _Tidied(Protocol):
+    """What may have left something when it was killed."""
+
+    def clean_stale(self) -> int: ...
+
+
+def _tidy(home: Home, store: ContentStore, operations: Operations, parts: Iterable[_Tidied]) -> None:
+    """Remove what a server that was killed has left. We hold the home's lock: nobody else works here."""
+    remove_temporary(home)
+    store.remove_stale_uploads(0)
+    for part in parts:
+        part.clean_stale()
+    operations.resume()
 
 
 def _stop(runners: list[Runner], target: ProcessTarget, database: Database) -> None:

@@ -1,4 +1,4 @@
-"""What is there of a service beside its own word: supervisors found in /proc, and the end of one that may not answer."""
+"""What there is of a service beside its own word: supervisors in /proc, and the end of one that may not answer."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from mooring_server.images.builder import load_manifest
 from mooring_server.images.oci import referenced_blobs
 from mooring_server.services.context import Context
 from mooring_server.services.operations import Operations
+from mooring_server.settings import Collection
 from mooring_server.store.tables import Image, Model, Operation, Service
 from mooring_server.targets.base import Target
 
@@ -24,12 +25,7 @@ _OPERATIONS_KEPT = 1000
 
 
 class Housekeeper:
-    """Three duties: deadlines (each second), garbage, and services that the database does not know.
-
-    Args:
-        grace_seconds: what was uploaded or built becomes referenced within this time, or it was abandoned.
-        interval_seconds: between two collections.
-    """
+    """Three duties: deadlines (each second), garbage, and services that the database does not know."""
 
     name = "housekeeper"
 
@@ -38,15 +34,12 @@ class Housekeeper:
         context: Context,
         operations: Operations,
         target: Target,
-        *,
-        grace_seconds: float = 3600.0,
-        interval_seconds: float = 60.0,
+        settings: Collection = Collection(),  # noqa: B008 - it is frozen
     ) -> None:
         self._context = context
         self._operations = operations
         self._target = target
-        self._grace = grace_seconds
-        self._interval = interval_seconds
+        self._settings = settings
 
     def known(self) -> Iterable[int]:
         """The duties."""
@@ -61,7 +54,7 @@ class Housekeeper:
             self.remove_strays()
         else:
             self.collect()
-        return self._interval
+        return self._settings.interval_seconds
 
     def remove_strays(self) -> None:
         """End services that the database does not know: of a deletion that was cut short, or of lost data."""
@@ -101,11 +94,11 @@ class Housekeeper:
             self._context.store.digests()
         )  # before the references: what comes later is not looked at
         kept = self._referenced()
-        horizon = time.time() - self._grace
+        horizon = time.time() - self._settings.grace_seconds
         for digest in candidates:
             if digest not in kept:
                 self._context.store.delete_older(digest, horizon)
-        self._context.store.remove_stale_uploads(self._grace)
+        self._context.store.remove_stale_uploads(self._settings.grace_seconds)
         self._target.prune(self._built)
         self._drop_operations()
 

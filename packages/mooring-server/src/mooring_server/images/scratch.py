@@ -96,12 +96,21 @@ def kill_left(*roots: Path) -> int:
     uv, and what it starts, goes on for minutes when nobody reads what it says. To be called when nothing is built.
     """
     prefixes = tuple(f"{root.absolute()}{os.sep}" for root in roots)
-    killed = 0
-    for process in Path("/proc").iterdir():
-        try:
-            if process.name.isdigit() and str((process / "cwd").readlink()).startswith(prefixes):
-                os.kill(int(process.name), signal.SIGKILL)
-                killed += 1
-        except (FileNotFoundError, PermissionError, ProcessLookupError):  # ended meanwhile, or another user's
-            continue
-    return killed
+    found = [
+        pid for pid in map(_number, Path("/proc").iterdir()) if pid and _directory(pid).startswith(prefixes)
+    ]
+    for pid in found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return len(found)
+
+
+def _number(process: Path) -> int:
+    return int(process.name) if process.name.isdigit() else 0
+
+
+def _directory(pid: int) -> str:
+    try:
+        return str(Path(f"/proc/{pid}/cwd").readlink())
+    except OSError:  # it ended meanwhile, or is another user's
+        return ""

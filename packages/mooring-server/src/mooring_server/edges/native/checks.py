@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 
 from mooring_server.edges.native.common import ERRORS, ROOT
 from mooring_server.services.checks.checker import check
+from mooring_server.services.views import ReportView
 from mooring_server.settings import Home
 from mooring_server.store.database import Database
-
-
-class FindingView(TypedDict):
-    """Something that is not as it should be."""
-
-    code: str
-    severity: str
-    subject: str
-    message: str
-    hint: str
-
-
-class ReportView(TypedDict):
-    """The answer."""
-
-    ok: bool
-    findings: list[FindingView]
-    checked: dict[str, int]
 
 
 def routes(home: Home, database: Database) -> APIRouter:

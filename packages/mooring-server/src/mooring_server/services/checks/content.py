@@ -63,19 +63,18 @@ class ContentCheck:
         if not image.digest:
             yield _incomplete(owner, "It was built, but has no digest.", hint)
             return
-        before = len(self.seen)
-        yield from self._blob(image.digest, None, f"manifest of {owner}", hint)
-        if self.seen[image.digest] is None:
-            return
+        yield from self._built(image.digest, owner, hint)
+
+    def _built(self, digest: str, owner: str, hint: str) -> Iterator[Finding]:
+        """A manifest and what it names."""
+        yield from self._blob(digest, None, f"manifest of {owner}", hint)
         try:
-            manifest = load_manifest(self.store, image.digest)
+            manifest = load_manifest(self.store, digest)
             parts = [("config", manifest["config"]), *(("layer", layer) for layer in manifest["layers"])]
             for kind, part in parts:
                 yield from self._blob(part["digest"], part["size"], f"{kind} of {owner}", hint)
-            for digest in oci.referenced_blobs(manifest):
-                yield from self._blob(digest, None, f"part of {owner}", hint)
-            if len(self.seen) == before:  # another image with the same manifest was looked at
-                return
+            for other in oci.referenced_blobs(manifest):
+                yield from self._blob(other, None, f"part of {owner}", hint)
             config = json.loads(self.store.read(manifest["config"]["digest"]))
             if len(config["rootfs"]["diff_ids"]) != len(manifest["layers"]):
                 yield _incomplete(owner, "Its configuration lists other layers than its manifest.", hint)
@@ -87,10 +86,7 @@ class ContentCheck:
     def _blob(self, digest: str, size: int | None, what: str, hint: str) -> Iterator[Finding]:
         first = digest not in self.seen
         if first:
-            try:
-                self.seen[digest] = self.store.size(digest)
-            except NotFound:
-                self.seen[digest] = None
+            self.seen[digest] = self.store.size(digest) if self.store.has(digest) else None
         found = self.seen[digest]
         if found is None:
             yield Finding(code="BlobLost", subject=what, message=f"The content {digest} is gone.", hint=hint)

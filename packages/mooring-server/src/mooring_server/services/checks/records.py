@@ -16,7 +16,11 @@ from mooring_server.store.tables import Counter, Environment, Image, Model, Oper
 
 # The housekeeper looks each second; a machine that is very busy gets some more.
 _LATE_SECONDS = 15.0
-_COUNTED = {"model": Model, "image": Image, "environment": Environment}
+_COUNTED: dict[str, type[Model | Image | Environment]] = {
+    "model": Model,
+    "image": Image,
+    "environment": Environment,
+}
 
 
 def structure(database: Database) -> Iterator[Finding]:
