@@ -22,7 +22,16 @@ from mooring_runtime.supervisor import proctable, remains
 from mooring_runtime.supervisor.child import MARK
 
 SCRIPT = "def init(): pass\ndef run(data): return data\n# {}\n"
-WEIGHTS = {"upload": 2, "register": 2, "image": 2, "deploy": 3, "update": 3, "resources": 2, "key": 1, "delete": 3}
+WEIGHTS = {
+    "upload": 2,
+    "register": 2,
+    "image": 2,
+    "deploy": 3,
+    "update": 3,
+    "resources": 2,
+    "key": 1,
+    "delete": 3,
+}
 
 
 class Load:
@@ -34,7 +43,7 @@ class Load:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    def call(self, uri: str, key: str, pause: float = 0.01) -> None:
+    def call(self, uri: str, key: str, pause: float = 0.05) -> None:
         """One more caller."""
         thread = threading.Thread(target=self._call, args=(uri, key, pause))
         self._threads.append(thread)
@@ -125,7 +134,11 @@ class Users:
         self._call("POST", "/images", json={**self._request(), "name": "img"})
 
     def _deploy(self) -> None:
-        body = {"name": self._service(), "imageRequest": self._request(), "overwrite": self._random.random() < 0.3}
+        body = {
+            "name": self._service(),
+            "imageRequest": self._request(),
+            "overwrite": self._random.random() < 0.3,
+        }
         self._call("POST", "/services", json=body)
 
     def _update(self) -> None:
@@ -176,12 +189,21 @@ def assert_settled(server: RunningServer, *, deep: bool = False) -> None:
     known = {s["name"] for s in server.client.get(f"{WS}/services").json()["value"]}
     directories = {d.name for d in (home / "services").iterdir()}
     assert len(directories) == len(known), (directories, known)
-    assert set(remains.supervisors(home / "services").values()) == {home / "services" / d for d in directories}
+    assert set(remains.supervisors(home / "services").values()) == {
+        home / "services" / d for d in directories
+    }
 
 
 def left_over(home: Path) -> list[Path]:
     """Temporary files and directories that nobody uses while nothing is done."""
-    places = ("content/uploads/*", "cache/tmp/*", "cache/unpacked/tmp/*", "cache/*/.*", "services/.*", ".*.json.*")
+    places = (
+        "content/uploads/*",
+        "cache/tmp/*",
+        "cache/unpacked/tmp/*",
+        "cache/*/.*",
+        "services/.*",
+        ".*.json.*",
+    )
     return [path for place in places for path in home.glob(place)]
 
 
@@ -199,7 +221,7 @@ def assert_gone(home: Path, directories: set[Path], uris: set[str]) -> None:
 
 
 def kill_at_random(server: RunningServer, choice: random.Random, begin: Callable[[], None]) -> str:
-    """Start the server and kill it, now and then while it starts."""
+    """Start the server and kill it while several users call ``begin``, now and then while it starts."""
     if choice.random() < 0.2:
         process = server.spawn()
         time.sleep(choice.uniform(0, 0.8))  # the random instant
@@ -207,9 +229,11 @@ def kill_at_random(server: RunningServer, choice: random.Random, begin: Callable
         process.wait()
         return "start"
     server.start()
-    thread = threading.Thread(target=begin)
-    thread.start()
+    threads = [threading.Thread(target=begin) for _ in range(3)]
+    for thread in threads:
+        thread.start()
     time.sleep(choice.uniform(0, 0.7))  # the random instant
     server.kill()
-    thread.join()
+    for thread in threads:
+        thread.join()
     return "work"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +17,11 @@ from support import WS, RunningServer, kill_all
 ECHO = b"def init(): pass\ndef run(data): return data\n"
 
 
+def tell(text: str) -> None:
+    """Shown when the test fails, and with ``pytest -s``."""
+    sys.stdout.write(f"{text}\n")
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path / "home"
@@ -24,14 +30,14 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize(
     ("kills", "every"),
-    [pytest.param(24, 8, id="few"), pytest.param(200, 2, id="many", marks=[pytest.mark.full])],
+    [pytest.param(24, 12, id="few"), pytest.param(200, 2, id="many", marks=[pytest.mark.full])],
 )
 @pytest.mark.timeout(2400)
 def test_killed_again_and_again(home: Path, kills: int, every: int) -> None:
     """``MOORING_CRASH_SEED`` repeats the choices of a run (not its instants), ``MOORING_CRASH_KILLS`` the length."""
     seed = int(os.environ.get("MOORING_CRASH_SEED") or random.SystemRandom().randrange(1 << 32))
     kills = int(os.environ.get("MOORING_CRASH_KILLS") or kills)
-    print(f"MOORING_CRASH_SEED={seed}")
+    tell(f"MOORING_CRASH_SEED={seed}")
     choice = random.Random(seed)
     server = RunningServer(home, MOORING_GC_GRACE_SECONDS="60", MOORING_GC_INTERVAL_SECONDS="0.5").start()
     assert server.client.put(WS, json={}).status_code == 201
@@ -61,15 +67,20 @@ def test_killed_again_and_again(home: Path, kills: int, every: int) -> None:
     server.start()
     assert_settled(server, deep=True)
     assert users.refused == []
-    print(f"{kills} kills in {took:.1f} s: {dict(moments)}; interrupted {users.interrupted}, done {users.done}")
-    print(f"{load.count} requests, all answered; operations {Counter(o[2] for o in operations(home))}")
+    tell(
+        f"{kills} kills in {took:.1f} s: {dict(moments)}; interrupted {users.interrupted}, done {users.done}"
+    )
+    tell(f"{load.count} requests, all answered; operations {Counter(o[2] for o in operations(home))}")
 
     services = server.client.get(f"{WS}/services").json()["value"]
     assert {s["name"]: s["scoringUri"] for s in services}.items() >= kept.items()
     uris = {s["scoringUri"] for s in services if s["scoringUri"]}
     directories = set((home / "services").iterdir())
     for service in services:
-        assert server.wait(server.client.delete(f"{WS}/services/{service['name']}").json())["state"] == "Succeeded"
+        assert (
+            server.wait(server.client.delete(f"{WS}/services/{service['name']}").json())["state"]
+            == "Succeeded"
+        )
     assert_gone(home, directories, uris)
     server.close()
     assert left_over(home) == []
