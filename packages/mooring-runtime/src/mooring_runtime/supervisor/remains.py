@@ -17,6 +17,7 @@ MODULE = b"mooring_runtime.supervisor"
 POLL_SECONDS = 0.02
 # After its answer to `stop` a supervisor removes its control groups and ends; one that takes longer hangs.
 ENDS_SECONDS = 5.0
+ANSWERS_SECONDS = 5.0
 DIES_SECONDS = 5.0
 
 
@@ -57,6 +58,8 @@ def ended(directory: Path, drain_seconds: float = 5.0) -> Iterator[None]:
         FileNotFoundError: there is no such directory.
     """
     with suppress(SupervisorUnavailable):
+        # One that does not even tell its state in time will not drain anything either.
+        SupervisorClient(directory, ANSWERS_SECONDS).status()
         SupervisorClient(directory).stop(drain_seconds)
     with ExitStack() as stack:
         if not _within(ENDS_SECONDS, lambda: _take(stack, directory)):

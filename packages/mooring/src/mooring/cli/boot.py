@@ -17,11 +17,11 @@ TEMPLATE = """\
 # Written by `mooring up --at-boot`; `mooring down --at-boot` removes it.
 [Unit]
 Description=Mooring server ({home})
-After={after}
+{order}
 
 [Service]
 ExecStart={command}
-Environment=MOORING_HOME={home_quoted}
+Environment={home_variable}
 # Package index settings, proxies and the like, one NAME=value a line; a service manager has none of your shell's.
 EnvironmentFile=-{variables}
 Restart=on-failure
@@ -116,10 +116,10 @@ def content(home: Path, host: str | None, port: int | None, *, system: bool) -> 
     command += ["--port", str(port)] if port is not None else []
     return TEMPLATE.format(
         home=str(home).replace("%", "%%"),
-        home_quoted=quoted(str(home)),
+        home_variable=quoted(f"MOORING_HOME={home}"),
         variables=str(home / "server.env").replace("%", "%%"),
         command=" ".join(quoted(word, command=True) for word in command),
-        after="network-online.target" if system else "basic.target",
+        order="Wants=network-online.target\nAfter=network-online.target" if system else "After=basic.target",
         wanted_by="multi-user.target" if system else "default.target",
     )
 
