@@ -26,12 +26,13 @@ from mooring_server.targets.process import ProcessTarget
 
 # Each child is killed (SIGKILL to itself) before its n-th event of these; the parent has one thread.
 COLLECT = """
-import os, signal, sys
+import os, shutil, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_garbage_killed import keeper, damage
 EVENTS = {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "shutil.rmtree", "tempfile.mkdtemp"}
-home, steps = Path(sys.argv[1]), 0
+origin, steps = Path(sys.argv[1]), 0
+home = origin.with_name("copy")
 
 def collect(last):
     seen = 0
@@ -48,6 +49,7 @@ def collect(last):
     made.collect()
 
 while True:
+    shutil.copytree(origin, home)
     pid = os.fork()
     if not pid:
         try:
@@ -61,6 +63,7 @@ while True:
         assert os.WEXITSTATUS(status) == 0
         break
     assert os.WTERMSIG(status) == signal.SIGKILL
+    shutil.rmtree(home)
     steps += 1
 print(steps)
 """
@@ -88,7 +91,9 @@ def size(folder: Path) -> int:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """Kept: a model and an image. Garbage: blobs, a deleted model, superseded images, unpacked directories."""
-    made = keeper(tmp_path)
+    home = tmp_path / "home"
+    home.mkdir()
+    made = keeper(home)
     context, ref = made._context, WorkspaceRef("sub", "rg", "ws")
     Workspaces(context).create(ref, {}, exist_ok=False)
     put = context.store.put_bytes
@@ -97,13 +102,13 @@ def home(tmp_path: Path) -> Path:
         digest = put(b"model %d" % number * 50_000)
         models.register(ref, {"name": "m", "files": [{"path": "m.pkl", "digest": digest}]})
     for number in range(7):
-        add_image(context, tmp_path, number)
+        add_image(context, home, number)
     for version in (1, 2):
         models.delete(ref, f"m:{version}")
     put(b"abandoned" * 10_000)
-    context.store.writer().write(b"x")
+    (context.store.uploads / "left").write_bytes(b"x")
     context.db.close()
-    return tmp_path
+    return home
 
 
 def add_image(context: Context, home: Path, number: int) -> None:
