@@ -55,12 +55,12 @@ class ProcessWatch:
 
     def stop(self) -> None:
         """End the thread and close everything."""
+        if self._closed:
+            return
         os.eventfd_write(self._wake, 1)
         if self._thread is not None:
             self._thread.join()
         with self._lock:
-            if self._closed:
-                return
             self._closed = True
             for name in list(self._pids):
                 self._drop(name)
