@@ -39,7 +39,9 @@ def test_killed_again_and_again(home: Path, kills: int, every: int) -> None:
     kills = int(os.environ.get("MOORING_CRASH_KILLS") or kills)
     tell(f"MOORING_CRASH_SEED={seed}")
     choice = random.Random(seed)
-    server = RunningServer(home, MOORING_GC_GRACE_SECONDS="60", MOORING_GC_INTERVAL_SECONDS="0.5").start()
+    server = RunningServer(
+        home, variables={"MOORING_GC_GRACE_SECONDS": "60", "MOORING_GC_INTERVAL_SECONDS": "0.5"}
+    ).start()
     assert server.client.put(WS, json={}).status_code == 201
     for name in ("steady", "flux"):
         assert server.wait(server.deploy(name, ECHO, authEnabled=True))["state"] == "Succeeded"

@@ -17,7 +17,7 @@ MODEL = 4 << 20
 def eager(tmp_path: Path) -> Iterator[RunningServer]:
     """A server that collects all the time and waits for nobody."""
     server = RunningServer(
-        tmp_path / "home", MOORING_GC_GRACE_SECONDS="2", MOORING_GC_INTERVAL_SECONDS="0.2"
+        tmp_path / "home", variables={"MOORING_GC_GRACE_SECONDS": "2", "MOORING_GC_INTERVAL_SECONDS": "0.2"}
     ).start()
     try:
         assert server.client.put(WS, json={}).status_code == 201

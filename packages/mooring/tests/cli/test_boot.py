@@ -59,7 +59,7 @@ def test_systemd_accepts_it(system: bool, tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
     unit = tmp_path / "mooring.service"
-    unit.write_text(boot.content(tmp_path / "a 50% $home's", "::1", 1234, system=system))
+    unit.write_text(boot.content(tmp_path / "a 50% $home's", ["--host", "::1"], system=system))
     verify = ["systemd-analyze", "verify", str(unit)]
     done = subprocess.run(verify, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")

@@ -51,6 +51,7 @@ class UnpackedImage:
         source_directory: its base name, or None.
         workers: ``WORKER_COUNT`` of the image's variables, else 1.
         python_version: ``X.Y``.
+        folders: all that the image consists of.
     """
 
     root: Path
@@ -62,6 +63,7 @@ class UnpackedImage:
     source_directory: str | None
     workers: int
     python_version: str
+    folders: tuple[Path, ...]
 
 
 class Unpacker:
@@ -117,6 +119,7 @@ class Unpacker:
             source_directory=variables.get("AZUREML_SOURCE_DIRECTORY"),
             workers=int(workers) if workers.isdecimal() and int(workers) > 0 else 1,
             python_version=version,
+            folders=(root, environment, *models.values()),
         )
 
     def prune(self, keep: Callable[[], Collection[str]]) -> int:

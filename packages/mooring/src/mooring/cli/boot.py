@@ -10,6 +10,7 @@ import hashlib
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,9 +75,9 @@ class Unit:
         """How to speak of it."""
         return "systemctl" if self.system else "systemctl --user"
 
-    def write(self, home: Path, host: str | None, port: int | None) -> bool:
+    def write(self, home: Path, arguments: Sequence[str]) -> bool:
         """Write and enable it; False if that changed nothing."""
-        text = content(home, host, port, system=self.system)
+        text = content(home, arguments, system=self.system)
         same = self.path.exists() and self.path.read_text(encoding="utf-8") == text and self.link.is_symlink()
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_name(f".{self.name}.{os.getpid()}")
@@ -109,11 +110,9 @@ def unit_for(home: Path, usual: Path) -> Unit:
     return Unit(system, folder, f"mooring{suffix}.service")
 
 
-def content(home: Path, host: str | None, port: int | None, *, system: bool) -> str:
-    """The unit's text."""
-    command = [sys.executable, "-m", "mooring_server", "--home", str(home)]
-    command += ["--host", host] if host else []
-    command += ["--port", str(port)] if port is not None else []
+def content(home: Path, arguments: Sequence[str], *, system: bool) -> str:
+    """The unit's text; ``arguments`` go to the server."""
+    command = [sys.executable, "-m", "mooring_server", "--home", str(home), *arguments]
     return TEMPLATE.format(
         home=str(home).replace("%", "%%"),
         home_variable=quoted(f"MOORING_HOME={home}"),

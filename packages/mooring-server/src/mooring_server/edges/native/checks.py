@@ -7,7 +7,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from mooring_server.edges.native.common import ERRORS, ROOT
+from mooring_server.edges.native.access import OWNER, guarded_router, needs
+from mooring_server.edges.native.common import ROOT
 from mooring_server.services.checks.checker import check
 from mooring_server.services.views import ReportView
 from mooring_server.settings import Home
@@ -16,10 +17,11 @@ from mooring_server.store.database import Database
 
 def routes(home: Home, database: Database) -> APIRouter:
     """The route; the server has been running since this call."""
-    router = APIRouter(tags=["server"], responses=ERRORS)
+    router = guarded_router("server")
     since = time.time()
 
     @router.get(f"{ROOT}/check", operation_id="check")
+    @needs(OWNER)
     def check_home(
         deep: Annotated[bool, Query(description="Also read every blob and compare its digest.")] = False,
     ) -> ReportView:

@@ -62,7 +62,7 @@ def _ask(connection: Connection, *, deep: bool) -> JSON:
 
     headers = {"Authorization": f"Bearer {connection.token}"}
     try:
-        with http_client(connection.endpoint, headers=headers) as client:
+        with http_client(connection.endpoint, connection, headers=headers) as client:
             # A deep check reads everything, which takes as long as it takes.
             url = f"{connection.endpoint}/mooring/v1/check"
             answer = client.get(url, params={"deep": deep}, timeout=None if deep else 300)
