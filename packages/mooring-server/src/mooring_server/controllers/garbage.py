@@ -13,7 +13,7 @@ from mooring_server.images.builder import load_manifest
 from mooring_server.images.oci import referenced_blobs
 from mooring_server.services.context import Context
 from mooring_server.services.operations import Operations
-from mooring_server.store.tables import Image, Model, Operation, Service
+from mooring_server.store.tables import Image, Model, Operation, Service, ServiceRevision
 from mooring_server.targets.base import Target
 
 log = logging.getLogger(__name__)
@@ -103,11 +103,13 @@ class Housekeeper:
         return kept
 
     def _drop_superseded(self) -> None:
-        """Of the images made for a service, the newest few are kept to return to."""
+        """Of the images made for a service, the newest few are kept to look at, and those to return to."""
         with self._context.db.write() as session:
-            used = set(session.scalars(select(Service.image_id))) | set(
-                session.scalars(select(Service.active_image_id))
-            )
+            used = {
+                identity
+                for column in (Service.image_id, Service.active_image_id, ServiceRevision.image_id)
+                for identity in session.scalars(select(column).distinct())
+            }
             seen: dict[tuple[int, str], int] = {}
             implicit = select(Image).where(Image.implicit.is_(True), Image.state != "Running")
             for image in session.scalars(implicit.order_by(Image.id.desc())):

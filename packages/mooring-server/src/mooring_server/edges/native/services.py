@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from mooring_server.edges.native.common import ERRORS, WORKSPACE, Filter, PageOf, Ref, accepted
-from mooring_server.edges.native.schemas import KeyChange, NewService, ServiceChanges
+from mooring_server.edges.native.schemas import KeyChange, NewService, Rollback, ServiceChanges
 from mooring_server.services.views import KeysView, Page, ServiceView
 from mooring_server.services.webservices import Webservices
 from mooring_server.targets.base import Target
@@ -63,6 +63,13 @@ def routes(services: Webservices, collection: str, target: Target) -> APIRouter:
     def update(ref: Ref, name: str, body: ServiceChanges, response: Response) -> ServiceView:
         """Change a service."""
         view = services.update(ref, name, body.model_dump(exclude_unset=True))
+        accepted(response, ref, view["operationId"])
+        return view
+
+    @router.post(one + "/rollback", status_code=202, operation_id=f"{collection}_rollback")
+    def rollback(ref: Ref, name: str, response: Response, body: Rollback | None = None) -> ServiceView:
+        """Return to the good revision before, or to the one named."""
+        view = services.rollback(ref, name, body.revision if body else None)
         accepted(response, ref, view["operationId"])
         return view
 
