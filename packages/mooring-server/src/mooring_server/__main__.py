@@ -73,9 +73,9 @@ def _serve(home: Home, host: str, port: int | None) -> None:
     listener = _listen(host, port, settings.port)
     actual = listener.getsockname()[1]
     settings = Settings(settings.token, actual)
-    settings.save(home)
     address = f"{host}:{actual}"
     app = create_app(home, token=settings.token, address=address)
+    settings.save(home)  # not before: data of a newer Mooring are refused, and left as they are
     announcement = {
         "url": f"http://{address}",
         "token": settings.token,
