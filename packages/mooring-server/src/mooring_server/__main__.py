@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import logging
 import os
@@ -18,7 +17,8 @@ import uvicorn
 import mooring_server
 from mooring_server.app import create_app
 from mooring_server.domain.errors import MooringError
-from mooring_server.settings import Home, Settings, write_private
+from mooring_server.services.restores import finish
+from mooring_server.settings import Home, Settings, locked, write_private
 from mooring_server.store.tables import now
 
 log = logging.getLogger("mooring_server")
@@ -31,8 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         home = Home.open(options.home.expanduser().absolute())
-        with home.lock.open("a") as lock:
-            _acquire(lock.fileno(), home)
+        with locked(home):
+            if finish(home):
+                log.info("completed a restore that was interrupted")
             _serve(home, options.host, options.port)
     except MooringError as error:
         sys.stderr.write(f"mooring-server: {error.code}: {error.message}\n  {error.hint}\n")
@@ -53,19 +54,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback only)")
     parser.add_argument("--port", type=int, help="port (default: that of the last run, else a free one)")
     return parser
-
-
-def _acquire(descriptor: int, home: Home) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise MooringError(
-            "ServerRunning",
-            f"A server is running on {home.path} already.",
-            hint="`mooring status` shows it, `mooring down` stops it.",
-            phase="Start",
-            status_code=409,
-        ) from None
 
 
 def _serve(home: Home, host: str, port: int | None) -> None:

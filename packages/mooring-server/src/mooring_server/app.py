@@ -18,6 +18,7 @@ from mooring_server.controllers.garbage import Housekeeper
 from mooring_server.controllers.images import ImageController
 from mooring_server.controllers.runner import Runner
 from mooring_server.controllers.webservices import ServiceController
+from mooring_server.edges.native import backup as backup_edge
 from mooring_server.edges.native import images as image_edge
 from mooring_server.edges.native import models as model_edge
 from mooring_server.edges.native import operations as operation_edge
@@ -30,6 +31,7 @@ from mooring_server.edges.native.openapi import ERROR_SCHEMA
 from mooring_server.edges.registry import registry_app
 from mooring_server.images.builder import ImageBuilder
 from mooring_server.images.unpack import Unpacker
+from mooring_server.services.backups import Backup
 from mooring_server.services.context import Context
 from mooring_server.services.environments import Environments
 from mooring_server.services.images import Images
@@ -115,6 +117,7 @@ def create_app(home: Home, *, token: str, address: str) -> FastAPI:
             "dataVersion": HEAD,
         }
 
+    app.include_router(backup_edge.routes(lambda: Backup(home, store, context.retention)))
     app.include_router(workspace_edge.routes(workspaces))
     app.include_router(model_edge.blob_routes(workspaces, store))
     app.include_router(model_edge.model_routes(Models(context)))

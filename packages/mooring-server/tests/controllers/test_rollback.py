@@ -130,7 +130,9 @@ def test_one_that_does_not_come_up_any_more_changes_nothing(scenario: Scenario) 
 
 def test_a_failed_update_is_no_revision(scenario: Scenario) -> None:
     three(scenario)
-    scenario.services.update(scenario.ref, "svc", {"imageRequest": scenario.script(b"def init(): pass\ndef run(d): 1\n")})
+    scenario.services.update(
+        scenario.ref, "svc", {"imageRequest": scenario.script(b"def init(): pass\ndef run(d): 1\n")}
+    )
     scenario.run(finish=False)
     scenario.target.break_(scenario.uid())
     scenario.look()

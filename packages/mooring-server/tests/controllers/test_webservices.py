@@ -3,24 +3,18 @@
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from mooring_server.controllers.garbage import Housekeeper
-from mooring_server.controllers.images import ImageController
-from mooring_server.controllers.webservices import ServiceController
 from mooring_server.domain.errors import Conflict, MooringError, PhaseFailed
 from mooring_server.domain.lifecycle import OperationState
-from mooring_server.services.context import Context, WorkspaceRef
-from mooring_server.services.images import Images
 from mooring_server.services.models import Models
-from mooring_server.services.operations import Operations
 from mooring_server.services.paging import Paging
-from mooring_server.services.webservices import Webservices
 from mooring_server.store.tables import Image, Service
-from mooring_server.testing import SCRIPT, FakeBuilder, FakeTarget, Scenario
+from mooring_server.testing import SCRIPT, Scenario
+
 
 def test_from_request_to_healthy(scenario: Scenario) -> None:
     asked = scenario.deploy(authEnabled=True)

@@ -93,7 +93,9 @@ def test_everything_works_on(tmp_path: Path, revision: str) -> None:
     assert [r["revision"] for r in view["revisions"]] == [2]
     assert target.specs[released.UID].auth_keys == ("first", "second")
     assert isinstance(target.observe(released.UID), Observation)
-    assert [m["id"] for m in services.list(REF, {"modelId": "m:1"}, Paging("/"))["value"][0]["models"]] == ["m:1"]
+    assert [m["id"] for m in services.list(REF, {"modelId": "m:1"}, Paging("/"))["value"][0]["models"]] == [
+        "m:1"
+    ]
     with pytest.raises(MooringError, match="m:1"):
         Models(context).delete(REF, "m:1")
     Housekeeper(context, operations, target).collect()
@@ -142,7 +144,9 @@ def test_killed_in_the_middle_it_is_the_old_schema_and_can_be_done_again(tmp_pat
     path = released.make(tmp_path, EARLIER[0])
     before = content(path)
     for statements in (1, 3, 6, 11, 1000):
-        done = subprocess.run([sys.executable, "-c", KILLED, str(path), str(statements)], check=False, timeout=120)
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED, str(path), str(statements)], check=False, timeout=120
+        )
         if done.returncode == 0:
             break
         assert done.returncode == -signal.SIGKILL

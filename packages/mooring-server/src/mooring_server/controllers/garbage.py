@@ -9,11 +9,10 @@ from collections.abc import Iterable
 from sqlalchemy import delete, func, select
 
 from mooring_server.domain.lifecycle import OperationState
-from mooring_server.images.builder import load_manifest
-from mooring_server.images.oci import referenced_blobs
 from mooring_server.services.context import Context
 from mooring_server.services.operations import Operations
-from mooring_server.store.tables import Image, Model, Operation, Service, ServiceRevision
+from mooring_server.services.references import referenced
+from mooring_server.store.tables import Image, Operation, Service, ServiceRevision
 from mooring_server.targets.base import Target
 
 log = logging.getLogger(__name__)
@@ -69,10 +68,20 @@ class Housekeeper:
         with self._context.db.read() as session:
             if session.scalar(select(func.count()).where(Image.state == "Running")):
                 return
-        candidates = list(
-            self._context.store.digests()
-        )  # before the references: what comes later is not looked at
-        kept = self._referenced()
+        with self._context.retention.collecting() as allowed:
+            if not allowed:  # a backup is being made
+                return
+            self._drop_blobs()
+        with self._context.db.read() as session:
+            digests = session.scalars(select(Image.digest).where(Image.digest.is_not(None))).all()
+        self._target.prune({d for d in digests if d})
+        self._drop_operations()
+
+    def _drop_blobs(self) -> None:
+        # The candidates before the references: what comes later is not looked at.
+        candidates = list(self._context.store.digests())
+        with self._context.db.read() as session:
+            kept = referenced(session, self._context.store)
         horizon = time.time() - _GRACE_SECONDS
         for digest in candidates:
             if digest in kept:
@@ -83,24 +92,6 @@ class Housekeeper:
             except FileNotFoundError:
                 continue
         self._context.store.remove_stale_uploads(_GRACE_SECONDS)
-        with self._context.db.read() as session:
-            digests = session.scalars(select(Image.digest).where(Image.digest.is_not(None))).all()
-        self._target.prune({d for d in digests if d})
-        self._drop_operations()
-
-    def _referenced(self) -> set[str]:
-        kept: set[str] = set()
-        with self._context.db.read() as session:
-            for files in session.scalars(select(Model.files)):
-                kept.update(f["digest"] for f in files)
-            for image in session.execute(select(Image.request, Image.digest, Image.built)):
-                kept.update(f["digest"] for f in image.request.get("files") or ())
-                built = image.built or {}
-                kept.update(d for d in (built.get("lock_digest"), built.get("sbom_digest")) if d)
-                if image.digest:
-                    kept.add(image.digest)
-                    kept.update(referenced_blobs(load_manifest(self._context.store, image.digest)))
-        return kept
 
     def _drop_superseded(self) -> None:
         """Of the images made for a service, the newest few are kept to look at, and those to return to."""
