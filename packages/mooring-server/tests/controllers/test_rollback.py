@@ -123,7 +123,8 @@ def test_one_that_does_not_come_up_any_more_changes_nothing(scenario: Scenario) 
     scenario.look()
     view = scenario.view()
     assert scenario.operation(asked)["state"] == "Failed"
-    assert view["error"] and view["error"]["code"] == "InitRaised"
+    assert view["error"]
+    assert view["error"]["code"] == "InitRaised"
     assert (view["state"], view["activeRevision"]) == ("Healthy", 3)
     assert listed(scenario) == {3: "Active", 2: "Good", 1: "Good"}
 

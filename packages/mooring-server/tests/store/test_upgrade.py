@@ -32,7 +32,8 @@ REF = WorkspaceRef("sub", "rg", "ws")
 
 def _released() -> ModuleType:
     spec = importlib.util.spec_from_file_location("released", Path(__file__).with_name("released.py"))
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

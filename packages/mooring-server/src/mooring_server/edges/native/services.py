@@ -66,13 +66,6 @@ def routes(services: Webservices, collection: str, target: Target) -> APIRouter:
         accepted(response, ref, view["operationId"])
         return view
 
-    @router.post(one + "/rollback", status_code=202, operation_id=f"{collection}_rollback")
-    def rollback(ref: Ref, name: str, response: Response, body: Rollback | None = None) -> ServiceView:
-        """Return to the good revision before, or to the one named."""
-        view = services.rollback(ref, name, body.revision if body else None)
-        accepted(response, ref, view["operationId"])
-        return view
-
     @router.delete(one, status_code=202, operation_id=f"{collection}_delete")
     def delete(ref: Ref, name: str, response: Response) -> ServiceView:
         """Delete a service; its keys are kept for one of the same name."""
@@ -106,7 +99,17 @@ def routes(services: Webservices, collection: str, target: Target) -> APIRouter:
             return StreamingResponse(_lines(target, uid, tail), media_type="text/plain")
         return {"content": target.logs(uid, tail)}
 
+    _add_rollback(router, services, collection, one)
     return router
+
+
+def _add_rollback(router: APIRouter, services: Webservices, collection: str, one: str) -> None:
+    @router.post(one + "/rollback", status_code=202, operation_id=f"{collection}_rollback")
+    def rollback(ref: Ref, name: str, response: Response, body: Rollback | None = None) -> ServiceView:
+        """Return to the good revision before, or to the one named."""
+        view = services.rollback(ref, name, body.revision if body else None)
+        accepted(response, ref, view["operationId"])
+        return view
 
 
 def _lines(target: Target, uid: str, tail: int) -> Iterator[str]:
