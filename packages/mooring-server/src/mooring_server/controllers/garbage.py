@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import delete, func, select
 
@@ -12,7 +13,7 @@ from mooring_server.domain.lifecycle import OperationState
 from mooring_server.services.context import Context
 from mooring_server.services.operations import Operations
 from mooring_server.services.references import referenced
-from mooring_server.store.tables import Image, Operation, Service, ServiceRevision
+from mooring_server.store.tables import Image, Model, Operation, Service, ServiceRevision
 from mooring_server.targets.base import Target
 
 log = logging.getLogger(__name__)
@@ -22,10 +23,11 @@ _IMPLICIT_KEPT = 3
 # An upload becomes referenced within this time, or it was abandoned.
 _GRACE_SECONDS = 3600.0
 _OPERATIONS_KEPT = 1000
+_LOOK_SECONDS = 60.0
 
 
 class Housekeeper:
-    """Two duties: deadlines (each second) and garbage (each minute)."""
+    """Two duties: deadlines (each second) and garbage (each minute, if there may be any)."""
 
     name = "housekeeper"
 
@@ -33,6 +35,8 @@ class Housekeeper:
         self._context = context
         self._operations = operations
         self._target = target
+        # What the last collection saw, and when.
+        self._seen: tuple[tuple[Any, ...], float] | None = None
 
     def known(self) -> Iterable[int]:
         """The duties."""
@@ -43,8 +47,30 @@ class Housekeeper:
         if key == _DEADLINES:
             self.expire()
             return 1.0
-        self.collect()
-        return 60.0
+        if self.due():
+            self.collect()
+            self._seen = self._state(), time.monotonic()
+        return _LOOK_SECONDS
+
+    def due(self) -> bool:
+        """Whether anything may have become garbage since the last collection: looking for it reads everything.
+
+        Rows that came or went are seen at once; uploads that nobody made use of are looked for once in a while.
+        """
+        if self._seen is None:
+            return True
+        state, at = self._seen
+        return time.monotonic() - at >= _GRACE_SECONDS or self._state() != state
+
+    def _state(self) -> tuple[Any, ...]:
+        with self._context.db.read() as session:
+            counted = [
+                session.execute(select(func.count(), func.max(table.id))).one()
+                for table in (Model, Image, Service)
+            ]
+            built = session.scalar(select(func.max(Image.modified)))
+            ended = session.scalar(select(func.max(Operation.ended)))
+        return (*map(tuple, counted), built, ended)
 
     def expire(self) -> None:
         """End operations whose phase passed its deadline; their controllers see it and settle."""

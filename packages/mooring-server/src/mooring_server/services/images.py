@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from mooring_server.domain.entry_script import check_entry_script
@@ -317,16 +317,17 @@ def model_conditions(
 
 def models_of_images(session: Session, images: Sequence[Image]) -> dict[int, list[Model]]:
     """Image id -> the models in it, in the user's order. The same few queries however many images."""
+    workspaces = {image.workspace_id for image in images}
     wanted = sorted({image.id for image in images if image.model_ids})
     found: dict[tuple[int, str], Model] = {}
     for start in range(0, len(wanted), _QUERY_IDS):
-        held = (
-            select(Model.id)
-            .join(ImageModel, (ImageModel.name == Model.name) & (ImageModel.version == Model.version))
-            .join(Image, (Image.id == ImageModel.image_id) & (Image.workspace_id == Model.workspace_id))
-            .where(ImageModel.image_id.in_(wanted[start : start + _QUERY_IDS]))
+        some = wanted[start : start + _QUERY_IDS]
+        # By pairs, as a name may have thousands of versions; in this form SQLite finds the right index by itself.
+        held = select(ImageModel.name, ImageModel.version).where(ImageModel.image_id.in_(some))
+        query = select(Model).where(
+            Model.workspace_id.in_(workspaces), tuple_(Model.name, Model.version).in_(held)
         )
-        for model in session.scalars(select(Model).where(Model.id.in_(held))):
+        for model in session.scalars(query):
             found[model.workspace_id, f"{model.name}:{model.version}"] = model
     return {
         image.id: [

@@ -124,19 +124,16 @@ class Models:
             workspace = find_workspace(session, ref)
             model = find_model(session, workspace, model_id)
             identity = f"{model.name}:{model.version}"
-            users = [
-                f"{name}:{version}"
-                for name, version in session.execute(
-                    select(Image.name, Image.version)
-                    .join(ImageModel)
-                    .where(
-                        Image.workspace_id == workspace.id,
-                        ImageModel.name == model.name,
-                        ImageModel.version == model.version,
-                    )
-                    .order_by(Image.id)
-                )
-            ]
+            holding = select(ImageModel.image_id).where(
+                ImageModel.name == model.name, ImageModel.version == model.version
+            )
+            # The workspace is compared here: asked for it, SQLite would begin with all images of the workspace.
+            found = session.execute(
+                select(Image.workspace_id, Image.name, Image.version)
+                .where(Image.id.in_(holding))
+                .order_by(Image.id)
+            )
+            users = [f"{name}:{version}" for place, name, version in found if place == workspace.id]
             if users:
                 raise Conflict(
                     "ModelInUse",

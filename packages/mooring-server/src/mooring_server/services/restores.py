@@ -154,7 +154,9 @@ def _prepare(staging: Path) -> list[str]:
             (version,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
             _check_version(str(version))
             _begin_again(connection)
-            for uid, name, observed in connection.execute("SELECT uid, name, observed FROM services"):
+            for uid, name, observed in connection.execute(
+                "SELECT uid, name, observed FROM services"
+            ).fetchall():
                 port = int((json.loads(observed).get("url") or ":0").rpartition(":")[2])
                 if not port or not _UID.fullmatch(uid):
                     continue
@@ -165,6 +167,11 @@ def _prepare(staging: Path) -> list[str]:
                 directory.mkdir(mode=0o700)
                 # From here the supervisor takes the port that it had.
                 write_private(directory / "state.json", json.dumps({"port": port}))
+            # Nothing of them runs here yet, and their old addresses may be somebody else's now.
+            connection.execute(
+                "UPDATE services SET observed = '{}', state = 'Transitioning'"
+                " WHERE active_revision IS NOT NULL AND NOT deleting"
+            )
             connection.commit()
             connection.execute("PRAGMA journal_mode=DELETE").close()
     except (sqlite3.DatabaseError, ValueError, TypeError) as error:
