@@ -2,9 +2,9 @@
 
     python benchmarks/scale.py [--models 10000] [--images 1000] [--services 200]
 
-Use cases and controllers are the server's own, with a real database and content store in a temporary directory; only the
-builder and the target are the fakes of `mooring_server.testing`: nothing is built, and nothing runs. Each row is measured
-while there are few (the first tenth) and when all are there; the ratio says how the cost of one grew.
+Use cases and controllers are the server's own, with a real database and content store in a temporary directory;
+only the builder and the target are the fakes of `mooring_server.testing`: nothing is built, and nothing runs. Each
+row is measured while there are few (the first tenth) and when all are there; the ratio says how the cost of one grew.
 """
 
 from __future__ import annotations
