@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -43,8 +44,10 @@ def processes_below(directory: Path) -> dict[int, str]:
 class RunningServer:
     """A server process on ``home``."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *arguments: str, verify: ssl.SSLContext | None = None) -> None:
         self.home = home
+        self.arguments = arguments
+        self.verify = verify or True
         self.process: subprocess.Popen[bytes] | None = None
         self.client = httpx.Client()
 
@@ -52,7 +55,7 @@ class RunningServer:
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.home / "output.log").open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mooring_server", "--home", str(self.home)],
+                [sys.executable, "-m", "mooring_server", "--home", str(self.home), *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -70,7 +73,10 @@ class RunningServer:
         told = eventually(announced, "the server announces itself")
         self.client.close()
         self.client = httpx.Client(
-            base_url=told["url"], headers={"Authorization": f"Bearer {told['token']}"}, timeout=60
+            base_url=told["url"],
+            headers={"Authorization": f"Bearer {told['token']}"},
+            timeout=60,
+            verify=self.verify,
         )
         self.url, self.token = told["url"], told["token"]
         return self

@@ -126,5 +126,7 @@ def _rows(model: str, manifest: str) -> dict[str, list[dict[str, Any]]]:
                 "resource_id": "svc", "state": "Succeeded", "phases": PHASES, "created": AT, "ended": AT,
             }
         ],
+        "tokens": [{"id": "token-1", "name": "ci", "role": "reader", "everywhere": False, "created": AT}],
+        "token_workspaces": [{"token_id": "token-1", "workspace_id": 1}],
         "operation_log": [{"operation_id": OPERATION, "seq": 1, "message": "a line"}],
     }  # fmt: skip

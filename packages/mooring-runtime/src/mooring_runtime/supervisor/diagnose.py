@@ -188,6 +188,11 @@ def hint_for(report: Mapping[str, Any], revision: RevisionSpec) -> str:
         return f"{report['missing_file']} does not exist; {where}. The evidence `tree` lists what is there."
     if "traceback" not in report:
         return "An entry script defines init() without parameters and run(data)."
+    if kind == "PermissionError" and revision.sandbox is not None:
+        return (
+            "The sandbox lets a script write below its own folder, HOME and the folder of `tempfile`, read its"
+            " image, and call TCP ports below 12000. docs/guide/isolation.md tells what can be changed."
+        )
     if kind in {"UnpicklingError", "AttributeError"}:
         return "A model that does not load usually needs the package versions it was trained with."
     return f"Correct {revision.entry_script} and deploy again; the evidence `traceback` shows the line."

@@ -48,8 +48,8 @@ class Housekeeper:
             self.expire()
             return 1.0
         if self.due():
-            self.collect()
-            self._seen = self._state(), time.monotonic()
+            state = self._state()  # before: what comes meanwhile is looked at next time
+            self._seen = (state, time.monotonic()) if self.collect() else None
         return _LOOK_SECONDS
 
     def due(self) -> bool:
@@ -68,9 +68,8 @@ class Housekeeper:
                 session.execute(select(func.count(), func.max(table.id))).one()
                 for table in (Model, Image, Service)
             ]
-            built = session.scalar(select(func.max(Image.modified)))
             ended = session.scalar(select(func.max(Operation.ended)))
-        return (*map(tuple, counted), built, ended)
+        return (*map(tuple, counted), ended)
 
     def expire(self) -> None:
         """End operations whose phase passed its deadline; their controllers see it and settle."""
@@ -85,23 +84,25 @@ class Housekeeper:
                     for service in waiting:
                         self._context.wake_service(service)
 
-    def collect(self) -> None:
+    def collect(self) -> bool:
         """Delete superseded images of services, blobs that nothing refers to, and old operations.
 
-        Nothing is collected while an image is built: what a build has stored is not referred to yet.
+        Nothing is collected while an image is built: what a build has stored is not referred to yet. Nor while a
+        backup is made. Returns whether it was done.
         """
         self._drop_superseded()
         with self._context.db.read() as session:
             if session.scalar(select(func.count()).where(Image.state == "Running")):
-                return
+                return False
         with self._context.retention.collecting() as allowed:
-            if not allowed:  # a backup is being made
-                return
+            if not allowed:
+                return False
             self._drop_blobs()
         with self._context.db.read() as session:
             digests = session.scalars(select(Image.digest).where(Image.digest.is_not(None))).all()
         self._target.prune({d for d in digests if d})
         self._drop_operations()
+        return True
 
     def _drop_blobs(self) -> None:
         # The candidates before the references: what comes later is not looked at.

@@ -41,6 +41,7 @@ class Context:
 
     Attributes:
         address: ``host:port`` of this server, as callers and registry clients reach it.
+        scheme: ``http`` or ``https``.
         user: the name recorded as creator.
         retention: keeps garbage collection away while somebody reads.
         sign: makes the signature by which a link may be opened without the token, from its path.
@@ -51,6 +52,7 @@ class Context:
     signals: Signals = field(default_factory=Signals)
     retention: Retention = field(default_factory=Retention)
     address: str = "127.0.0.1:0"
+    scheme: str = "http"
     user: str = "unknown"
     sign: Callable[[str], str] = _unsigned
     wake_image: Callable[[int], None] = _nobody

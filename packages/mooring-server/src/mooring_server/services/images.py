@@ -372,7 +372,7 @@ def _view(context: Context, image: Image, models: list[Model]) -> ImageView:
         "pythonVersion": built.get("python_version"),
         "modelIds": image.model_ids,
         "modelDetails": [model_view(m) for m in models],
-        "imageBuildLogUri": f"http://{context.address}{log_path}?sig={context.sign(log_path)}",
+        "imageBuildLogUri": f"{context.scheme}://{context.address}{log_path}?sig={context.sign(log_path)}",
         "driverProgram": image.request.get("entryScript"),
         "environment": image.request.get("environment"),
         "changes": list(built.get("changes") or []),

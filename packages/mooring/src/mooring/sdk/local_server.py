@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -54,8 +55,8 @@ def running() -> Connection | None:
     data = _read(home() / "server.json")
     if not data or not _alive(int(data.get("pid") or 0)):
         return None
-    endpoint = str(data.get("url", "")).rstrip("/")
-    version = _livez(endpoint)
+    connection = _told(data)
+    version = _livez(connection)
     if version is None:
         return None
     if version.split(".")[:2] != mooring.__version__.split(".")[:2]:
@@ -63,13 +64,16 @@ def running() -> Connection | None:
             f"The Mooring server that runs is version {version}, this client is {mooring.__version__}; "
             "restart it with: mooring down && mooring up"
         )
-    return Connection(endpoint, str(data.get("token", "")), local=True, version=version)
+    return replace(connection, version=version)
 
 
-def start(host: str | None = None, port: int | None = None) -> Connection:
+def start(arguments: Sequence[str] = ()) -> Connection:
     """Start the per-user server in the background, in a session of its own, and wait until it answers.
 
     Does nothing but connect if it runs already; safe when several processes do it at once.
+
+    Args:
+        arguments: for the server, such as ``["--port", "8777"]``.
 
     Raises:
         UserErrorException: ServerNotInstalled, ServerStartFailed (with the log) or ServerStartTimeout.
@@ -87,9 +91,7 @@ def start(host: str | None = None, port: int | None = None) -> Connection:
                 hint='Install one for this machine (pip install "mooring[server]"), '
                 "or name one elsewhere with MOORING_ENDPOINT and MOORING_TOKEN.",
             )
-        command = [sys.executable, "-m", "mooring_server", "--home", str(root)]
-        command += ["--host", host] if host else []
-        command += ["--port", str(port)] if port is not None else []
+        command = [sys.executable, "-m", "mooring_server", "--home", str(root), *arguments]
         connection = _launch(root, command)
     note(f"Started Mooring server at {connection.endpoint} (data in {root}; stop it with: mooring down)")
     return connection
@@ -106,7 +108,7 @@ def stop(timeout_seconds: float = STOP_SECONDS) -> bool:
     """
     data = _read(home() / "server.json")
     pid = int(data.get("pid") or 0) if data else 0
-    if not _alive(pid) or _livez(str((data or {}).get("url", ""))) is None:
+    if data is None or not _alive(pid) or _livez(_told(data)) is None:
         return False
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout_seconds
@@ -131,7 +133,7 @@ def status() -> JSON:
     named = configured()
     data = _read(root / "server.json") or {}
     connection = named or running()
-    version = connection.version or _livez(connection.endpoint) if connection else None
+    version = connection.version or _livez(connection) if connection else None
     local = connection is not None and connection.local
     return {
         "running": version is not None,
@@ -215,23 +217,40 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _livez(endpoint: str) -> str | None:
+def _told(data: JSON) -> Connection:
+    """What `server.json` says."""
+    return Connection(
+        str(data.get("url", "")).rstrip("/"),
+        str(data.get("token", "")),
+        local=True,
+        certificate=str(data.get("certificate") or ""),
+    )
+
+
+def _livez(connection: Connection) -> str | None:
     """The server's version if it answers, else None. Plain http.client: finding a server must be quick."""
     import http.client  # ssl comes with it
 
-    split = urlsplit(endpoint)
+    split = urlsplit(connection.endpoint)
     if not split.hostname:
         return None
-    kind = http.client.HTTPSConnection if split.scheme == "https" else http.client.HTTPConnection
-    connection = kind(split.hostname, split.port, timeout=5)
+    if split.scheme == "https":
+        from mooring.sdk import trust
+
+        checked = trust.context(connection.endpoint, connection)
+        asked: http.client.HTTPConnection = http.client.HTTPSConnection(
+            split.hostname, split.port, timeout=5, context=checked
+        )
+    else:
+        asked = http.client.HTTPConnection(split.hostname, split.port, timeout=5)
     try:
-        connection.request("GET", f"{split.path.rstrip('/')}/livez")
-        answer = connection.getresponse()
+        asked.request("GET", f"{split.path.rstrip('/')}/livez")
+        answer = asked.getresponse()
         data = json.loads(answer.read(65536))
     except (OSError, ValueError, http.client.HTTPException):
         return None
     finally:
-        connection.close()
+        asked.close()
     return str(data.get("version", "")) if answer.status == 200 and isinstance(data, dict) else None
 
 

@@ -10,15 +10,17 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from mooring_server.edges.native.common import ERRORS, ROOT
+from mooring_server.edges.native.access import OWNER, guarded_router, needs
+from mooring_server.edges.native.common import ROOT
 from mooring_server.services.backups import Backup
 
 
 def routes(begin: Callable[[], Backup]) -> APIRouter:
     """The route over the use case; ``begin`` makes a backup."""
-    router = APIRouter(tags=["server"], responses=ERRORS)
+    router = guarded_router("server")
 
     @router.get(f"{ROOT}/backup", response_class=StreamingResponse)
+    @needs(OWNER, everywhere=True)
     def backup() -> StreamingResponse:
         """Everything but caches, as a tar file; `Mooring-Backup` has its summary. It holds keys and tokens."""
         return _Download(begin())
