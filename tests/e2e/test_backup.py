@@ -275,6 +275,7 @@ def test_a_server_that_dies_during_a_backup(deployed: RunningServer, tmp_path: P
     mooring(deployed.home, "restore", str(file), "--dry-run")
 
 
+@pytest.mark.full
 def test_killed_restores_are_done_or_not_at_all(
     deployed: RunningServer, tmp_path: Path, other_home: Path
 ) -> None:
