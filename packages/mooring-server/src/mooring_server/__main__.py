@@ -18,6 +18,11 @@ import uvicorn
 import mooring_server
 from mooring_server.app import create_app
 from mooring_server.domain.errors import MooringError
+from mooring_server.domain.init_timeout import (
+    DEFAULT_INIT_SECONDS,
+    INIT_TIMEOUT_VARIABLE,
+    parse_init_seconds,
+)
 from mooring_server.settings import Home, Settings, write_private
 from mooring_server.store.tables import now
 
@@ -33,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         home = Home.open(options.home.expanduser().absolute())
         with home.lock.open("a") as lock:
             _acquire(lock.fileno(), home)
-            _serve(home, options.host, options.port)
+            _serve(home, options.host, options.port, _init_seconds(options.init_timeout))
     except MooringError as error:
         sys.stderr.write(f"mooring-server: {error.code}: {error.message}\n  {error.hint}\n")
         return 1
@@ -52,6 +57,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback only)")
     parser.add_argument("--port", type=int, help="port (default: that of the last run, else a free one)")
+    parser.add_argument(
+        "--init-timeout",
+        metavar="SECONDS",
+        help="what init() may take where the environment does not say "
+        f"({INIT_TIMEOUT_VARIABLE}; default: {DEFAULT_INIT_SECONDS:.0f})",
+    )
     return parser
 
 
@@ -68,14 +79,19 @@ def _acquire(descriptor: int, home: Home) -> None:
         ) from None
 
 
-def _serve(home: Home, host: str, port: int | None) -> None:
+def _init_seconds(given: str | None) -> float:
+    text = given or os.environ.get(INIT_TIMEOUT_VARIABLE)
+    return parse_init_seconds(text) if text else DEFAULT_INIT_SECONDS
+
+
+def _serve(home: Home, host: str, port: int | None, init_seconds: float) -> None:
     settings = Settings.load(home)
     listener = _listen(host, port, settings.port)
     actual = listener.getsockname()[1]
     settings = Settings(settings.token, actual)
     settings.save(home)
     address = f"{host}:{actual}"
-    app = create_app(home, token=settings.token, address=address)
+    app = create_app(home, token=settings.token, address=address, init_seconds=init_seconds)
     announcement = {
         "url": f"http://{address}",
         "token": settings.token,

@@ -18,12 +18,13 @@ from mooring_server.controllers.garbage import Housekeeper
 from mooring_server.controllers.images import ImageController
 from mooring_server.controllers.runner import Runner
 from mooring_server.controllers.webservices import ServiceController
+from mooring_server.domain.init_timeout import DEFAULT_INIT_SECONDS
 from mooring_server.edges.native import images as image_edge
 from mooring_server.edges.native import models as model_edge
 from mooring_server.edges.native import operations as operation_edge
 from mooring_server.edges.native import services as service_edge
 from mooring_server.edges.native import workspaces as workspace_edge
-from mooring_server.edges.native.common import ROOT
+from mooring_server.edges.native.common import API, ROOT
 from mooring_server.edges.native.errors import install_error_handlers
 from mooring_server.edges.native.guard import Guard, signature
 from mooring_server.edges.native.openapi import ERROR_SCHEMA
@@ -49,13 +50,16 @@ _SERVICE_THREADS = 4
 _STOP_SECONDS = 3.0
 
 
-def create_app(home: Home, *, token: str, address: str) -> FastAPI:
+def create_app(
+    home: Home, *, token: str, address: str, init_seconds: float = DEFAULT_INIT_SECONDS
+) -> FastAPI:
     """The server's application.
 
     Args:
         home: its data directory; the caller holds its lock.
         token: what callers of the native API must show.
         address: ``host:port`` under which it is reached.
+        init_seconds: what ``init()`` may take where the image does not say.
     """
     started = now()
     store = ContentStore(home.content)
@@ -64,6 +68,7 @@ def create_app(home: Home, *, token: str, address: str) -> FastAPI:
         store,
         address=address,
         user=_user(),
+        init_seconds=init_seconds,
         sign=partial(signature, token.encode()),
     )
     operations = Operations(context)
@@ -97,18 +102,19 @@ def create_app(home: Home, *, token: str, address: str) -> FastAPI:
         lifespan=lifespan,
     )
     app.add_middleware(Guard, token=token)
-    install_error_handlers(app)
+    install_error_handlers(app, home.path)
 
     @app.get("/livez", tags=["server"])
     def livez() -> dict[str, str]:
         """Whether the server answers; needs no token."""
-        return {"status": "ok", "version": mooring_server.__version__}
+        return {"status": "ok", "version": mooring_server.__version__, "api": API}
 
     @app.get(f"{ROOT}/info", tags=["server"])
     def info() -> dict[str, Any]:
         """What server this is."""
         return {
             "version": mooring_server.__version__,
+            "api": API,
             "pid": os.getpid(),
             "home": str(home.path),
             "startedTime": started,

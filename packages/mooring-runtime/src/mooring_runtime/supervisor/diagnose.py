@@ -154,7 +154,8 @@ def _timeout(death: Death) -> Failure:
         "Init",
         f"init() had not returned after {death.revision.init_deadline_seconds:g} seconds.",
         "The evidence `stack` shows where it was (most recent call first). A download or a connection that"
-        " hangs is the usual cause; if init() needs the time, allow it more.",
+        " hangs is the usual cause; if init() needs the time, allow it more: set"
+        " MOORING_INIT_TIMEOUT_SECONDS in the environment's environment_variables.",
         evidence,
         death.revision.id,
     )
@@ -167,8 +168,9 @@ def _reported(death: Death, report: Mapping[str, Any]) -> Failure:
         evidence = {"traceback": str(report["traceback"]), **evidence}
     if "missing_file" in report and death.tree:
         evidence["tree"] = death.tree
+    exited = report.get("type") == "SystemExit"
     return Failure(
-        "InitRaised" if init else "EntryScriptImportFailed",
+        "InitExited" if exited else "InitRaised" if init else "EntryScriptImportFailed",
         "Init",
         str(report.get("message", "")),
         hint_for(report, death.revision),
@@ -186,6 +188,10 @@ def hint_for(report: Mapping[str, Any], revision: RevisionSpec) -> str:
         directory = revision.env.get("AZUREML_MODEL_DIR")
         where = f"AZUREML_MODEL_DIR is {directory}" if directory else "this service has no model"
         return f"{report['missing_file']} does not exist; {where}. The evidence `tree` lists what is there."
+    if kind == "SystemExit":
+        return (
+            "Raise an exception instead of ending the process; the evidence `traceback` shows where it did."
+        )
     if "traceback" not in report:
         return "An entry script defines init() without parameters and run(data)."
     if kind in {"UnpicklingError", "AttributeError"}:

@@ -12,7 +12,7 @@ from mooring_server.domain.lifecycle import OperationState
 from mooring_server.images.builder import load_manifest
 from mooring_server.images.oci import referenced_blobs
 from mooring_server.services.context import Context
-from mooring_server.services.operations import Operations
+from mooring_server.services.operations import Operations, advance
 from mooring_server.store.tables import Image, Model, Operation, Service
 from mooring_server.targets.base import Target
 
@@ -34,6 +34,7 @@ class Housekeeper:
         self._context = context
         self._operations = operations
         self._target = target
+        self._started = time.time(), time.monotonic()
 
     def known(self) -> Iterable[int]:
         """The duties."""
@@ -51,14 +52,36 @@ class Housekeeper:
         """End operations whose phase passed its deadline; their controllers see it and settle."""
         open_states = (OperationState.NOT_STARTED.value, OperationState.RUNNING.value)
         with self._context.db.read() as session:
-            running = session.scalars(select(Operation).where(Operation.state.in_(open_states))).all()
+            running = session.scalars(select(Operation.id).where(Operation.state.in_(open_states))).all()
+        self._context.ages.keep(running)
         for operation in running:
-            if self._operations.advance(operation.id, lambda p: p.expire(time.time())):
-                log.warning("operation %s (%s) passed its deadline", operation.id, operation.kind)
-                with self._context.db.read() as session:
-                    waiting = session.scalars(select(Service.id).where(Service.operation_id == operation.id))
-                    for service in waiting:
-                        self._context.wake_service(service)
+            progress = self._operations.progress(operation)
+            phase = progress.current if progress is not None else None
+            if phase is None:
+                continue
+            age = self._context.ages.age(operation, phase.name)
+            if age >= phase.deadline_seconds:
+                self._expire(operation, phase.name, age)
+
+    def _expire(self, operation: str, phase: str, age: float) -> None:
+        """End one, unless it has gone on meanwhile; an image that was built for it has failed then."""
+        with self._context.db.write() as session:
+            if not advance(
+                session,
+                operation,
+                lambda p: p.expire(age, time.time()) if p.current and p.current.name == phase else None,
+            ):
+                return
+            error = session.get_one(Operation, operation).error
+            for image in session.scalars(
+                select(Image).where(Image.operation_id == operation, Image.state == "Running")
+            ):
+                image.state, image.error = "Failed", error
+            waiting = session.scalars(select(Service.id).where(Service.operation_id == operation)).all()
+        log.warning("operation %s passed its deadline in phase %s", operation, phase)
+        self._context.signals.notify(operation)
+        for service in waiting:
+            self._context.wake_service(service)
 
     def collect(self) -> None:
         """Delete superseded images of services, blobs that nothing refers to, and old operations.
@@ -73,7 +96,8 @@ class Housekeeper:
             self._context.store.digests()
         )  # before the references: what comes later is not looked at
         kept = self._referenced()
-        horizon = time.time() - _GRACE_SECONDS
+        grace = _GRACE_SECONDS + self._clock_ahead()
+        horizon = time.time() - grace
         for digest in candidates:
             if digest in kept:
                 continue
@@ -82,11 +106,16 @@ class Housekeeper:
                     self._context.store.delete(digest)
             except FileNotFoundError:
                 continue
-        self._context.store.remove_stale_uploads(_GRACE_SECONDS)
+        self._context.store.remove_stale_uploads(grace)
         with self._context.db.read() as session:
             digests = session.scalars(select(Image.digest).where(Image.digest.is_not(None))).all()
         self._target.prune({d for d in digests if d})
         self._drop_operations()
+
+    def _clock_ahead(self) -> float:
+        """Seconds by which the clock was set forward since the start: what is young looks that much older."""
+        wall, steady = self._started
+        return max(0.0, (time.time() - wall) - (time.monotonic() - steady))
 
     def _referenced(self) -> set[str]:
         kept: set[str] = set()

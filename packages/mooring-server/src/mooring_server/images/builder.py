@@ -23,7 +23,7 @@ from mooring_server.images.scratch import KeyedLocks, Scratch
 from mooring_server.images.types import BuildRequest, BuiltImage, Reporter, TreeFile
 from mooring_server.images.uv import Uv
 from mooring_server.images.wheels import WheelLayers
-from mooring_server.store.content import ContentStore, digest_of, disk_full
+from mooring_server.store.content import ContentStore, digest_of, disk_full, nothing_free
 
 RUNTIME = "opt/mooring/runtime/worker"
 MAX_LAYERS = 100
@@ -43,6 +43,7 @@ class ImageBuilder:
 
     def __init__(self, store: ContentStore, cache_dir: Path) -> None:
         self._store = store
+        self._cache_dir = cache_dir
         self._pythons = Pythons()
         self._scratch = Scratch(cache_dir / "tmp")
         self._layers = LayerCache(store, cache_dir / "layers")
@@ -63,7 +64,8 @@ class ImageBuilder:
         try:
             return self._build(request, reporter)
         except OSError as error:
-            raise disk_full(error, self._store.root, 1, phase="Build") or error from error
+            full = next((d for d in (self._cache_dir, self._store.root) if nothing_free(d)), self._store.root)
+            raise disk_full(error, full, 1, phase="Build") or error from error
 
     def _build(self, request: BuildRequest, reporter: Reporter) -> BuiltImage:
         reporter.phase("Resolve")

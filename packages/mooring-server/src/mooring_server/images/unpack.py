@@ -82,7 +82,7 @@ class Unpacker:
 
         Raises:
             NotFound: code ``BlobNotFound``.
-            PhaseFailed: codes ``PythonNotAvailable``, ``LayerUnsafe``, ``LayerDamaged``.
+            PhaseFailed: codes ``PythonNotAvailable``, ``LayerUnsafe``, ``LayerTooLarge``, ``LayerDamaged``.
             MooringError: codes ``DiskFull``, ``ImageInvalid``.
         """
         manifest = load_manifest(self._store, manifest_digest)
@@ -187,17 +187,17 @@ class Unpacker:
         with self._busy.hold(f"{group}/{name}"):
             if target.is_dir():
                 return target
-            with self._scratch.directory() as folder:
-                made = folder / "made"
-                made.mkdir()
-                try:
+            try:
+                with self._scratch.directory() as folder:
+                    made = folder / "made"
+                    made.mkdir()
                     fill(made)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     made.rename(target)
-                except OSError as error:
-                    if error.errno in {errno.EEXIST, errno.ENOTEMPTY} and target.is_dir():
-                        return target  # another process was faster
-                    raise disk_full(error, self._root, 1, phase="Unpack") or error from error
+            except OSError as error:
+                if error.errno in {errno.EEXIST, errno.ENOTEMPTY} and target.is_dir():
+                    return target  # another process was faster
+                raise disk_full(error, self._root, 1, phase="Unpack") or error from error
         return target
 
 

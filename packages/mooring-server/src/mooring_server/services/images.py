@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from mooring_server.domain.entry_script import check_entry_script
 from mooring_server.domain.errors import Conflict, InvalidRequest, NotFound
+from mooring_server.domain.init_timeout import init_seconds
 from mooring_server.domain.names import check_name, split_id
 from mooring_server.images.nocode import nocode_request
 from mooring_server.images.types import BuildRequest, ModelTree, TreeFile
@@ -214,6 +215,7 @@ def prepare_request(
     check_entry_script(script, context.store.path(file["digest"]).read_bytes())
     if request.get("environment") is None:
         prepared["environment"] = {}
+    init_seconds(prepared["environment"], context.init_seconds)
     return prepared
 
 

@@ -9,10 +9,16 @@ from urllib.parse import parse_qs
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+import mooring_server
 from mooring_server.domain.errors import Denied
+from mooring_server.edges.native.common import API
 from mooring_server.edges.native.errors import MAX_BODY, error_response, too_large
 
 _PREFIX = "/mooring/"
+_VERSION_HEADERS = (
+    (b"mooring-api", API.encode()),
+    (b"mooring-version", mooring_server.__version__.encode()),
+)
 
 
 class Guard:
@@ -23,10 +29,19 @@ class Guard:
         self._token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request pass, or answer it."""
+        """Let a request pass, or answer it; every answer says by which version."""
         if scope["type"] != "http" or not scope["path"].startswith(_PREFIX):
             await self._app(scope, receive, send)
             return
+
+        async def versioned(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_VERSION_HEADERS]
+            await send(message)
+
+        await self._pass(scope, receive, versioned)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         if self._signed(scope):
             await self._app(scope, receive, send)
