@@ -200,7 +200,7 @@ def prepare_request(
     file = next((f for f in prepared["files"] if f["path"] == path), None)
     if file is None:
         raise InvalidRequest(
-            "EntryScriptMissing",
+            "EntryScriptNotFound",
             f"The entry script {script!r} is not among the uploaded files.",
             hint=f"It is looked for in the source directory {folder!r}; give its path relative to it."
             if folder

@@ -45,8 +45,8 @@ class WaitStopped(CliError):
 
     def __init__(self, title: str, look: str) -> None:
         super().__init__(
-            "WaitStopped",
-            f"Stopped waiting. {title} goes on in the server.",
+            code="WaitStopped",
+            message=f"Stopped waiting. {title} goes on in the server.",
             hint=f"Look at it with: {look}",
             phase="Ready",
         )
