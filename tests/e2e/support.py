@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,9 @@ def processes_below(directory: Path) -> dict[int, str]:
 class RunningServer:
     """A server process on ``home``."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, arguments: Sequence[str] = ("-m", "mooring_server")) -> None:
         self.home = home
+        self.arguments = arguments
         self.process: subprocess.Popen[bytes] | None = None
         self.client = httpx.Client()
 
@@ -52,7 +53,7 @@ class RunningServer:
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.home / "output.log").open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mooring_server", "--home", str(self.home)],
+                [sys.executable, *self.arguments, "--home", str(self.home)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -69,7 +69,10 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
     codes = {404: "NotFound", 405: "MethodNotAllowed"}
     response = error_response(
         MooringError(
-            codes.get(error.status_code, "InvalidRequest"), str(error.detail), status_code=error.status_code
+            codes.get(error.status_code, "InvalidRequest"),
+            str(error.detail),
+            hint="GET /mooring/v1/openapi.json describes every request.",
+            status_code=error.status_code,
         )
     )
     response.headers.update(error.headers or {})
