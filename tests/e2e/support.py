@@ -51,17 +51,19 @@ class RunningServer:
 
     def start(self) -> RunningServer:
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self.home / "output.log").open("ab") as output:
+        log = self.home / "output.log"
+        with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, *self.arguments, "--home", str(self.home)],
+                self.command(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
             )
         process = self.process
+        self.home = self.seen(process)
 
         def announced() -> dict[str, Any] | None:
-            assert process.poll() is None, (self.home / "output.log").read_text()
+            assert process.poll() is None, log.read_text()
             try:
                 told = json.loads((self.home / "server.json").read_text())
             except FileNotFoundError:
@@ -75,6 +77,14 @@ class RunningServer:
         )
         self.url, self.token = told["url"], told["token"]
         return self
+
+    def command(self) -> list[str]:
+        """What to run."""
+        return [sys.executable, *self.arguments, "--home", str(self.home)]
+
+    def seen(self, process: subprocess.Popen[bytes]) -> Path:  # noqa: ARG002 - for servers with mounts of their own
+        """Where the data directory is for those outside."""
+        return self.home
 
     def kill(self) -> None:
         assert self.process is not None

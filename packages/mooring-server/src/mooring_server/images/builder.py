@@ -63,6 +63,10 @@ class ImageBuilder:
         """
         try:
             return self._build(request, reporter)
+        except MooringError as error:
+            if error.code == "DiskFull" and error.phase == "Upload":
+                error.phase = "Build"  # the content store does not know what for it is written to
+            raise
         except OSError as error:
             full = next((d for d in (self._cache_dir, self._store.root) if nothing_free(d)), self._store.root)
             raise disk_full(error, full, 1, phase="Build") or error from error
