@@ -36,6 +36,7 @@ lint: setup  ## ruff, mypy, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing/api.py
 	PYTHONPATH= $(BIN)/lint-imports --no-logo
 
 fmt: setup  ## format the code

@@ -24,6 +24,7 @@ from azureml.core.authentication import (
     ServicePrincipalAuthentication,
     TokenAuthentication,
 )
+from azureml.core.compute import ComputeTarget
 from azureml.core.conda_dependencies import CondaDependencies
 from azureml.core.container_registry import ContainerRegistry
 from azureml.core.environment import DockerSection, PythonSection
@@ -32,8 +33,14 @@ from azureml.core.model import InferenceConfig
 from azureml.core.resource_configuration import ResourceConfiguration
 from azureml.core.webservice import AciWebservice, LocalWebservice
 from azureml.exceptions import (
+    ActivityFailedException,
+    AuthenticationException,
+    ComputeTargetException,
+    DiscoveryUrlNotFoundException,
     ModelNotFoundException,
     ModelPathNotFoundException,
+    ProjectSystemException,
+    RunEnvironmentException,
     UserErrorException,
     WebserviceException,
     WorkspaceException,
@@ -380,3 +387,79 @@ def test_authentication_objects_are_accepted(ws: Workspace) -> None:
         TokenAuthentication(lambda _audience: "token"),
     ):
         assert Workspace.from_config(auth=auth).name == "calls"
+
+
+@pytest.mark.azureml(
+    "Workspace.discovery_url", "Model.get_model_path", "Model.print_configuration",
+    "InferenceConfig.validate_configuration", "Image.image_configuration", "ResourceConfiguration.serialize",
+    "ResourceConfiguration.deserialize", "TokenAuthentication.get_token",
+)  # fmt: skip
+def test_what_needs_no_deployment(
+    ws: Workspace, model: Model, inference_config: InferenceConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert isinstance(ws.discovery_url, str)
+    path = Model.get_model_path("factor", _workspace=ws)
+    assert Path(path).read_text() == "2"
+    assert f"azureml-models/factor/{model.version}" in path
+    inference_config.validate_configuration()
+    with pytest.raises(WebserviceException, match="nowhere"):
+        InferenceConfig("nowhere.py").validate_configuration()
+    Model.print_configuration([model], inference_config, AciWebservice.deploy_configuration(), None)
+    shown = capsys.readouterr().out
+    assert model.id in shown
+    assert "score.py" in shown
+    with pytest.raises(UserErrorException):
+        Image.image_configuration()
+    resources = ResourceConfiguration(cpu=1, memory_in_gb=2)
+    again = ResourceConfiguration.deserialize(resources.serialize())
+    assert again is not None
+    assert (again.cpu, again.memory_in_gb, again.gpu) == (1, 2, None)
+    assert TokenAuthentication(lambda audience: f"for {audience}").get_token("me") == "for me"
+
+
+@pytest.mark.azureml(
+    "Webservice.deploy_local_from_model", "Webservice.deserialize", "Webservice.deployment_status",
+    "Webservice.update", "Image.deserialize", "LocalWebservice.serialize", "LocalWebservice.deserialize",
+    "LocalWebservice.get_keys", "LocalWebservice.regen_key", "LocalWebservice.deploy_to_cloud",
+)  # fmt: skip
+def test_from_a_local_service_to_one_for_others(ws: Workspace, model: Model) -> None:
+    config = ContainerImage.image_configuration("score.py", "python", conda_file="myenv.yml")
+    local = Webservice.deploy_local_from_model(ws, "calls-grown", [model], config, wait=True)
+    assert local.run(DATA) == [2, 4]
+    for refused in (local.get_keys, lambda: local.regen_key("Primary")):
+        with pytest.raises(UserErrorException):
+            refused()
+    data = local.serialize()
+    assert (data["name"], data["computeType"]) == ("calls-grown", "LOCAL")
+    payload = ws.mooring.call("GET", "/localServices/calls-grown")
+    assert LocalWebservice.deserialize(ws, payload).port == local.port
+
+    cloud = local.deploy_to_cloud()
+    cloud.wait_for_deployment()
+    assert cloud.run(DATA) == [2, 4]
+    again = Webservice.deserialize(ws, ws.mooring.call("GET", "/services/calls-grown"))
+    assert isinstance(again, AciWebservice)
+    assert again.deployment_status["availableReplicas"] == 1
+    assert Image.deserialize(ws, ws.mooring.call("GET", f"/images/{again.image_id}")).id == again.image_id
+    Webservice(ws, "calls-grown").update(tags={"grown": "up"})
+    again.update_deployment_state()
+    assert again.tags == {"grown": "up"}
+    local.delete()
+    assert cloud.run(DATA) == [2, 4]
+    cloud.delete()
+
+
+@pytest.mark.azureml(
+    "ActivityFailedException", "AuthenticationException", "ComputeTargetException",
+    "DiscoveryUrlNotFoundException", "ProjectSystemException", "RunEnvironmentException",
+)  # fmt: skip
+def test_exceptions_that_scripts_catch(ws: Workspace) -> None:
+    assert "why" in str(ActivityFailedException({"error": {"message": "why"}}))
+    for kind in (AuthenticationException, ProjectSystemException):
+        assert kind("text").message == "text"
+    assert "api" in str(DiscoveryUrlNotFoundException("api"))
+    assert str(RunEnvironmentException())
+    with pytest.raises(ComputeTargetException) as caught:
+        ComputeTarget(ws, "no-such-cluster")
+    assert caught.value.code == "ComputeTargetNotFound"
+    assert issubclass(AuthenticationException, UserErrorException)

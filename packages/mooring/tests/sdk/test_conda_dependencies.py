@@ -40,6 +40,14 @@ def test_packages_are_replaced_by_name() -> None:
     assert list(made.conda_packages) == []
 
 
+@pytest.mark.azureml(
+    "CondaDependencies.set_pip_option",
+    "CondaDependencies.set_pip_index_url",
+    "CondaDependencies.pip_options",
+    "CondaDependencies.set_pip_requirements",
+    "CondaDependencies.merge_requirements",
+    "CondaDependencies.remove_pip_option",
+)
 def test_options_and_requirements() -> None:
     made = CondaDependencies.create(pip_indexurl="https://index.test/simple")
     made.set_pip_option("--no-binary :all:")
@@ -53,6 +61,12 @@ def test_options_and_requirements() -> None:
     assert list(made.pip_options) == ["--index-url https://other.test/simple"]
 
 
+@pytest.mark.azureml(
+    "CondaDependencies.add_tensorflow_pip_package",
+    "CondaDependencies.add_tensorflow_conda_package",
+    "CondaDependencies.add_cntk_package",
+    "CondaDependencies.get_default_number_of_packages",
+)
 def test_channels_and_frameworks() -> None:
     made = CondaDependencies()
     made.add_channel("pytorch")

@@ -34,6 +34,7 @@ def test_default_leaves_the_base_image_to_the_server() -> None:
     assert data["environmentVariables"] == {}
 
 
+@pytest.mark.azureml("PythonSection.conda_dependencies_file")
 def test_conda_specification(here: Path) -> None:
     (here / "env.yml").write_text("name: e\ndependencies: [numpy]\n")
     made = Environment.from_conda_specification("e", "env.yml")
@@ -59,6 +60,12 @@ def test_pip_requirements(here: Path) -> None:
         Environment.from_pip_requirements("e", "loop.txt")
 
 
+@pytest.mark.azureml(
+    "Environment.from_dockerfile",
+    "Environment.from_docker_build_context",
+    "DockerSection.base_dockerfile",
+    "DockerSection.build_context",
+)
 def test_images_and_dockerfiles(here: Path) -> None:
     registry = ContainerRegistry()
     registry.address, registry.username, registry.password = "r.test", "u", "p"
@@ -79,6 +86,7 @@ def test_images_and_dockerfiles(here: Path) -> None:
         Environment.from_docker_image("e", "i", conda_specification="a", pip_requirements="b")
 
 
+@pytest.mark.azureml("Environment.from_existing_conda_environment")
 def test_existing_conda_environment(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(here))
     with pytest.raises(UserErrorException) as caught:
@@ -139,3 +147,18 @@ def test_what_is_not_there_says_what_is(call: object) -> None:
     with pytest.raises(UserErrorException) as caught:
         call(Environment("e"))  # type: ignore[operator]
     assert caught.value.hint
+
+
+@pytest.mark.azureml(
+    "DockerSection.arguments", "DockerSection.gpu_support", "DockerSection.shared_volumes", "DockerSection.shm_size"
+)  # fmt: skip
+def test_docker_settings_are_accepted_and_kept() -> None:
+    made = Environment("e")
+    made.docker.arguments = ["--ulimit", "core=0"]
+    made.docker.shared_volumes = False
+    made.docker.shm_size = "1g"
+    made.docker.gpu_support = True
+    kept = Environment.from_json(made.to_json()).docker
+    assert kept.arguments == ["--ulimit", "core=0"]
+    assert kept.shared_volumes is False
+    assert kept.shm_size == "1g"

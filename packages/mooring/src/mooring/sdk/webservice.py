@@ -210,7 +210,7 @@ class Webservice(ServiceDeployments):
 
     # Changing
 
-    def update(self, *args: Any) -> None:
+    def update(self, *args: Any, **kwargs: Any) -> None:
         """Only kinds of services can be updated."""
         raise not_available(
             f"Updating a service of type {self.compute_type}", "Deploy it with overwrite=True."
