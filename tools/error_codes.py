@@ -15,11 +15,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "errors.md"
 # Two capitals at least; the codes of one word are named.
-CODE = re.compile(r"[A-Z][a-z0-9]+(?:[A-Z][A-Za-z0-9]*)+|Unauthorized|Superseded")
+CODE = re.compile(r"[A-Z][a-z0-9]+(?:[A-Z][A-Za-z0-9]*)+|Unauthorized|Forbidden|Superseded")
 # Ends of the names of classes and functions that take a code first.
 MAKERS = re.compile(
     r"(error|exception|explain|invalid|failure|failed|fail|problem|refuse|refused|reject|answer|response)$"
-    r"|^(notfound|conflict|invalidrequest|denied|phasefailed|_not_found|_syntax|invalidname)$",
+    r"|^(notfound|conflict|invalidrequest|denied|forbidden|phasefailed|_not_found|_syntax|invalidname)$",
     re.IGNORECASE,
 )
 DOCUMENTED = re.compile(r"^\| `([A-Za-z0-9]+)` \|", re.MULTILINE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -43,9 +44,12 @@ def processes_below(directory: Path) -> dict[int, str]:
 class RunningServer:
     """A server process on ``home``."""
 
-    def __init__(self, home: Path, arguments: Sequence[str] = ("-m", "mooring_server")) -> None:
+    program: Sequence[str] = ("-m", "mooring_server")
+
+    def __init__(self, home: Path, *arguments: str, verify: ssl.SSLContext | None = None) -> None:
         self.home = home
         self.arguments = arguments
+        self.verify = verify or True
         self.process: subprocess.Popen[bytes] | None = None
         self.client = httpx.Client()
 
@@ -73,14 +77,17 @@ class RunningServer:
         told = eventually(announced, "the server announces itself")
         self.client.close()
         self.client = httpx.Client(
-            base_url=told["url"], headers={"Authorization": f"Bearer {told['token']}"}, timeout=60
+            base_url=told["url"],
+            headers={"Authorization": f"Bearer {told['token']}"},
+            timeout=60,
+            verify=self.verify,
         )
         self.url, self.token = told["url"], told["token"]
         return self
 
     def command(self) -> list[str]:
         """What to run."""
-        return [sys.executable, *self.arguments, "--home", str(self.home)]
+        return [sys.executable, *self.program, "--home", str(self.home), *self.arguments]
 
     def seen(self, process: subprocess.Popen[bytes]) -> Path:  # noqa: ARG002 - for servers with mounts of their own
         """Where the data directory is for those outside."""

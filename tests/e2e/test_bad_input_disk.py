@@ -55,7 +55,7 @@ class SmallDisk(RunningServer):
         self.place = place
 
     def command(self) -> list[str]:
-        inside = [sys.executable, *self.arguments, "--home", str(self.place)]
+        inside = [sys.executable, *self.program, "--home", str(self.place)]
         unshare = ["unshare", "-m", "--propagation", "private"]
         return [*unshare, "sh", "-c", MOUNT, "sh", str(SIZE), str(self.place), *inside]
 

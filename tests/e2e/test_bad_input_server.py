@@ -36,7 +36,9 @@ def desk(server: RunningServer, sdk_home: Path, tmp_path: Path, monkeypatch: pyt
 
 @pytest.fixture
 def newer(tmp_path: Path) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path / "newer", ["-c", NEWER]).start()
+    running = RunningServer(tmp_path / "newer")
+    running.program = ["-c", NEWER]
+    running.start()
     try:
         assert running.client.put(WS, json={}).status_code == 201
         yield running
@@ -107,7 +109,7 @@ def test_a_server_that_was_upgraded_under_a_script(
     ws = Workspace("sub", "rg", "ws")
     assert ws.models == {}
     own_server.stop()
-    own_server.arguments = ["-c", NEWER]
+    own_server.program = ["-c", NEWER]
     own_server.start()
     with pytest.raises(UserErrorException) as caught:
         _ = ws.models

@@ -19,14 +19,18 @@ from mooring_server.controllers.images import ImageController
 from mooring_server.controllers.runner import Runner
 from mooring_server.controllers.webservices import ServiceController
 from mooring_server.domain.init_timeout import DEFAULT_INIT_SECONDS
+from mooring_server.edges.attempts import Attempts
+from mooring_server.edges.audit import AuditLog
 from mooring_server.edges.native import images as image_edge
 from mooring_server.edges.native import models as model_edge
 from mooring_server.edges.native import operations as operation_edge
+from mooring_server.edges.native import server as server_edge
 from mooring_server.edges.native import services as service_edge
+from mooring_server.edges.native import tokens as token_edge
 from mooring_server.edges.native import workspaces as workspace_edge
-from mooring_server.edges.native.common import API, ROOT
+from mooring_server.edges.native.common import ROOT
 from mooring_server.edges.native.errors import install_error_handlers
-from mooring_server.edges.native.guard import Guard, signature
+from mooring_server.edges.native.guard import Gate, Guard, signature
 from mooring_server.edges.native.openapi import ERROR_SCHEMA
 from mooring_server.edges.registry import registry_app
 from mooring_server.images.builder import ImageBuilder
@@ -37,13 +41,15 @@ from mooring_server.services.images import Images
 from mooring_server.services.models import Models
 from mooring_server.services.operations import Operations
 from mooring_server.services.repositories import Repositories
+from mooring_server.services.tokens import Tokens
 from mooring_server.services.webservices import SCOPES, Webservices
 from mooring_server.services.workspaces import Workspaces
 from mooring_server.settings import Home
 from mooring_server.store.content import ContentStore
-from mooring_server.store.database import HEAD, Database
+from mooring_server.store.database import Database
 from mooring_server.store.tables import now
 from mooring_server.targets.process import ProcessTarget
+from mooring_server.targets.sandbox import SandboxSettings
 
 _BUILD_THREADS = 2
 _SERVICE_THREADS = 4
@@ -51,7 +57,12 @@ _STOP_SECONDS = 3.0
 
 
 def create_app(
-    home: Home, *, token: str, address: str, init_seconds: float = DEFAULT_INIT_SECONDS
+    home: Home,
+    *,
+    token: str,
+    address: str,
+    scheme: str = "http",
+    init_seconds: float = DEFAULT_INIT_SECONDS,
 ) -> FastAPI:
     """The server's application.
 
@@ -59,6 +70,7 @@ def create_app(
         home: its data directory; the caller holds its lock.
         token: what callers of the native API must show.
         address: ``host:port`` under which it is reached.
+        scheme: ``https`` when it speaks TLS.
         init_seconds: what ``init()`` may take where the image does not say.
     """
     started = now()
@@ -67,6 +79,7 @@ def create_app(
         Database.open(home.database),
         store,
         address=address,
+        scheme=scheme,
         user=_user(),
         init_seconds=init_seconds,
         sign=partial(signature, token.encode()),
@@ -75,7 +88,8 @@ def create_app(
     workspaces = Workspaces(context)
     builder = ImageBuilder(store, home.cache)
     unpacker = Unpacker(store, home.cache / "unpacked")
-    target = ProcessTarget(home.services, unpacker)
+    sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
+    target = ProcessTarget(home.services, unpacker, sandbox=sandbox)
     runners = [
         Runner(ImageController(context, operations, builder), _BUILD_THREADS),
         Runner(ServiceController(context, operations, target), _SERVICE_THREADS),
@@ -101,26 +115,12 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.add_middleware(Guard, token=token)
+    tokens, audit = Tokens(context), AuditLog(home.audit)
+    app.add_middleware(Guard, gate=Gate(token, tokens.authenticate, Attempts(), audit))
     install_error_handlers(app, home.path)
 
-    @app.get("/livez", tags=["server"])
-    def livez() -> dict[str, str]:
-        """Whether the server answers; needs no token."""
-        return {"status": "ok", "version": mooring_server.__version__, "api": API}
-
-    @app.get(f"{ROOT}/info", tags=["server"])
-    def info() -> dict[str, Any]:
-        """What server this is."""
-        return {
-            "version": mooring_server.__version__,
-            "api": API,
-            "pid": os.getpid(),
-            "home": str(home.path),
-            "startedTime": started,
-            "dataVersion": HEAD,
-        }
-
+    app.include_router(server_edge.routes(home, started))
+    app.include_router(token_edge.routes(tokens, audit))
     app.include_router(workspace_edge.routes(workspaces))
     app.include_router(model_edge.blob_routes(workspaces, store))
     app.include_router(model_edge.model_routes(Models(context)))

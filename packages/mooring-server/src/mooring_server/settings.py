@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mooring_server.domain.errors import MooringError
@@ -66,6 +66,11 @@ class Home:
         return self.path / "services"
 
     @property
+    def audit(self) -> Path:
+        """The audit log."""
+        return self.path / "logs" / "audit.jsonl"
+
+    @property
     def lock(self) -> Path:
         """Held by the running server."""
         return self.path / "server.lock"
@@ -78,10 +83,19 @@ class Home:
 
 @dataclass(frozen=True)
 class Settings:
-    """Kept in ``settings.json``: the token, and the port of the last run (image locations name it)."""
+    """Kept in ``settings.json``: the token, the port of the last run (image locations name it), and TLS.
+
+    Attributes:
+        tls_cert: path of the certificate chain, None without TLS.
+        tls_key: path of its key.
+        public_host: the name under which other machines reach the server.
+    """
 
     token: str
     port: int
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    public_host: str | None = None
 
     @classmethod
     def load(cls, home: Home) -> Settings:
@@ -91,7 +105,9 @@ class Settings:
             return cls(secrets.token_urlsafe(32), 0)
         try:
             stored = json.loads(path.read_text())
-            return cls(str(stored["token"]), int(stored["port"]))
+            names = ("tls_cert", "tls_key", "public_host")
+            rest = {name: str(stored[name]) for name in names if stored.get(name)}
+            return cls(str(stored["token"]), int(stored["port"]), **rest)
         except (ValueError, KeyError, TypeError) as error:
             raise MooringError(
                 "SettingsUnreadable",
@@ -102,7 +118,7 @@ class Settings:
 
     def save(self, home: Home) -> None:
         """Write atomically, readable by the owner only."""
-        write_private(home.path / "settings.json", json.dumps({"token": self.token, "port": self.port}))
+        write_private(home.path / "settings.json", json.dumps(asdict(self)))
 
 
 def write_private(path: Path, text: str) -> None:

@@ -134,7 +134,8 @@ class SupervisorClient:
 
     def _call(self, request: Mapping[str, Any], timeout: float) -> State:
         try:
-            line = self._exchange(json.dumps(request).encode() + b"\n", timeout)
+            keyed = {**request, "key": files.control_key(self._directory)}
+            line = self._exchange(json.dumps(keyed).encode() + b"\n", timeout)
         except OSError as exc:
             raise SupervisorUnavailable(f"no supervisor answers in {self._directory}: {exc}") from exc
         if not line:

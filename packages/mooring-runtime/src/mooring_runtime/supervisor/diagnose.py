@@ -14,6 +14,13 @@ from mooring_runtime.supervisor.spec import RevisionSpec
 STACK_MARK = "Fatal Python error: Aborted"
 MEBI = 1 << 20
 NATIVE = {signal.SIGSEGV, signal.SIGILL, signal.SIGBUS, signal.SIGFPE}
+_UNPICKLING = "A model that does not load usually needs the package versions it was trained with."
+# What to do about exceptions that say enough by their class.
+HINTS = {
+    "UnpicklingError": _UNPICKLING,
+    "AttributeError": _UNPICKLING,
+    "SystemExit": "Raise an exception instead of ending the process; the evidence `traceback` shows where it did.",
+}
 # What the name in an import statement is called where packages come from.
 DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
@@ -188,14 +195,15 @@ def hint_for(report: Mapping[str, Any], revision: RevisionSpec) -> str:
         directory = revision.env.get("AZUREML_MODEL_DIR")
         where = f"AZUREML_MODEL_DIR is {directory}" if directory else "this service has no model"
         return f"{report['missing_file']} does not exist; {where}. The evidence `tree` lists what is there."
-    if kind == "SystemExit":
-        return (
-            "Raise an exception instead of ending the process; the evidence `traceback` shows where it did."
-        )
     if "traceback" not in report:
         return "An entry script defines init() without parameters and run(data)."
-    if kind in {"UnpicklingError", "AttributeError"}:
-        return "A model that does not load usually needs the package versions it was trained with."
+    if kind == "PermissionError" and revision.sandbox is not None:
+        return (
+            "The sandbox lets a script write below its own folder, HOME and the folder of `tempfile`, read its"
+            " image, and call TCP ports below 12000. docs/guide/isolation.md tells what can be changed."
+        )
+    if kind in HINTS:
+        return HINTS[kind]
     return f"Correct {revision.entry_script} and deploy again; the evidence `traceback` shows the line."
 
 

@@ -50,6 +50,7 @@ class UnpackedImage:
         source_directory: its base name, or None.
         workers: ``WORKER_COUNT`` of the image's variables, else 1.
         python_version: ``X.Y``.
+        folders: all that the image consists of.
     """
 
     root: Path
@@ -61,6 +62,7 @@ class UnpackedImage:
     source_directory: str | None
     workers: int
     python_version: str
+    folders: tuple[Path, ...]
 
 
 class Unpacker:
@@ -114,6 +116,7 @@ class Unpacker:
             source_directory=variables.get("AZUREML_SOURCE_DIRECTORY"),
             workers=int(workers) if workers.isdecimal() and int(workers) > 0 else 1,
             python_version=version,
+            folders=(root, environment, *models.values()),
         )
 
     def prune(self, keep: Collection[str]) -> int:

@@ -44,6 +44,7 @@ class Context:
         ages: how long phases have been running.
         init_seconds: what ``init()`` may take where the image does not say.
         address: ``host:port`` of this server, as callers and registry clients reach it.
+        scheme: ``http`` or ``https``.
         user: the name recorded as creator.
         sign: makes the signature by which a link may be opened without the token, from its path.
     """
@@ -54,6 +55,7 @@ class Context:
     ages: PhaseAges = field(default_factory=PhaseAges)
     init_seconds: float = DEFAULT_INIT_SECONDS
     address: str = "127.0.0.1:0"
+    scheme: str = "http"
     user: str = "unknown"
     sign: Callable[[str], str] = _unsigned
     wake_image: Callable[[int], None] = _nobody

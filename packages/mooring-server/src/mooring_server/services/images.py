@@ -338,7 +338,7 @@ def image_view(context: Context, session: Session, image: Image) -> ImageView:
         "pythonVersion": built.get("python_version"),
         "modelIds": image.model_ids,
         "modelDetails": [model_view(m) for m in image_models(session, image)],
-        "imageBuildLogUri": f"http://{context.address}{log_path}?sig={context.sign(log_path)}",
+        "imageBuildLogUri": f"{context.scheme}://{context.address}{log_path}?sig={context.sign(log_path)}",
         "driverProgram": image.request.get("entryScript"),
         "environment": image.request.get("environment"),
         "changes": list(built.get("changes") or []),

@@ -190,3 +190,24 @@ class WorkspaceView(TypedDict):
     subscription: str
     resourceGroup: str
     provisioningState: str
+
+
+class TokenView(TypedDict):
+    """A token, without the token. ``workspaces`` are ARM ids, null for all."""
+
+    id: str
+    name: str
+    role: str
+    workspaces: list[str] | None
+    state: str
+    createdBy: str
+    createdTime: str
+    expiresTime: str | None
+    lastUsedTime: str | None
+    revokedTime: str | None
+
+
+class NewTokenView(TokenView):
+    """The one answer that has the token itself."""
+
+    token: str

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from mooring_server.domain.errors import MooringError
 
 # The newest revision below migrations/versions; a test keeps it in step.
-HEAD = "0001"
+HEAD = "0002"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 

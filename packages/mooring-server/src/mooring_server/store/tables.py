@@ -206,4 +206,34 @@ class LogLine(Base):
     message: Mapped[str]
 
 
+class Token(Base):
+    """A token for callers of the native API; ``digest`` is its SHA-256, the token itself is kept nowhere.
+
+    A plain hash is enough: a token is 256 random bits, not a password that could be guessed.
+    ``everywhere``: for all workspaces. Else for those of `TokenWorkspace`, and for none once these are deleted.
+    """
+
+    __tablename__ = "tokens"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(index=True)
+    digest: Mapped[str] = mapped_column(unique=True)
+    role: Mapped[str]
+    everywhere: Mapped[bool]
+    created_by: Mapped[str]
+    created: Mapped[str]
+    expires: Mapped[str | None]
+    last_used: Mapped[str | None]
+    revoked: Mapped[str | None]
+
+
+class TokenWorkspace(Base):
+    """A workspace that a token is for; it goes with the workspace, so that a later one of its name is not meant."""
+
+    __tablename__ = "token_workspaces"
+    token_id: Mapped[str] = mapped_column(ForeignKey("tokens.id", ondelete="CASCADE"), primary_key=True)
+    workspace_id: Mapped[int] = mapped_column(
+        ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True
+    )
+
+
 Index("ix_models_workspace_name", Model.workspace_id, Model.name)

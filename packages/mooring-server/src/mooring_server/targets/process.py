@@ -19,6 +19,7 @@ from mooring_server.domain.errors import MooringError, PhaseFailed, from_json
 from mooring_server.images.unpack import Unpacker
 from mooring_server.store.content import disk_full, full_disk, nothing_free
 from mooring_server.targets.base import Observation, ServiceSpec
+from mooring_server.targets.sandbox import SandboxSettings
 
 # What a supervisor inherits from the server: nothing that could hold a credential.
 _INHERITED = (
@@ -45,10 +46,17 @@ class ProcessTarget:
     Supervisors run in sessions of their own and go on when the server stops; `observe` finds them again.
     """
 
-    def __init__(self, root: Path, unpacker: Unpacker, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        root: Path,
+        unpacker: Unpacker,
+        host: str = "127.0.0.1",
+        sandbox: SandboxSettings | None = None,
+    ) -> None:
         self._root = root
         self._unpacker = unpacker
         self._host = host
+        self._sandbox = sandbox or SandboxSettings(protected=(str(root),))
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def prepare(self, image_digest: str) -> None:
@@ -157,6 +165,7 @@ class ProcessTarget:
                 "init_deadline_seconds": spec.init_seconds,
                 "cpu_cores": spec.cpu_cores,
                 "memory_bytes": spec.memory_bytes,
+                "sandbox": self._sandbox.document(image.folders),
             },
         }
 

@@ -118,7 +118,7 @@ def follow_logs(service: Webservice, lines: int) -> None:
     request = client.http.build("GET", path, params={"tail": lines, "follow": "true"})
     # A quiet service writes nothing for hours: that is no reason to stop reading.
     request.extensions["timeout"] = {**request.extensions.get("timeout", {}), "read": None}
-    with http_client(client.http.connection.endpoint) as connection:
+    with http_client(client.http.connection.endpoint, client.http.connection) as connection:
         answer = connection.send(request, stream=True)
         try:
             answer.raise_for_status()

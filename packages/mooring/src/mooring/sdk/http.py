@@ -27,13 +27,25 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CONNECT, READ, WRITE = 5.0, 90.0, 90.0
 
 
-def http_client(endpoint: str, **settings: Any) -> httpx.Client:
-    """An httpx client that leaves proxies aside for this machine's own addresses."""
+def http_client(endpoint: str, connection: Connection | None = None, **settings: Any) -> httpx.Client:
+    """An httpx client that leaves proxies aside for this machine's own addresses.
+
+    Args:
+        endpoint: what it is for.
+        connection: the server there, which may say what certificates to accept.
+        settings: httpx's own.
+    """
     import httpx
 
+    from mooring.sdk import trust
+
+    checked = trust.context(endpoint, connection)
+    if checked is not None:
+        settings["verify"] = checked
+
     timeout = httpx.Timeout(READ, connect=CONNECT, write=WRITE)
-    trust = urlsplit(endpoint).hostname not in LOOPBACK
-    return httpx.Client(timeout=timeout, trust_env=trust, **settings)
+    proxied = urlsplit(endpoint).hostname not in LOOPBACK
+    return httpx.Client(timeout=timeout, trust_env=proxied, **settings)
 
 
 class Http:
@@ -115,7 +127,7 @@ class Http:
     def _open(self) -> httpx.Client:
         if self._client is None:
             agent = {"User-Agent": f"mooring/{mooring.__version__}"}
-            self._client = http_client(self.connection.endpoint, headers=agent)
+            self._client = http_client(self.connection.endpoint, self.connection, headers=agent)
             # Nobody closes a Workspace; its sockets go with it.
             weakref.finalize(self, self._client.close)
         return self._client
@@ -169,6 +181,13 @@ class Http:
 
     def _unreachable(self, error: Exception) -> AzureMLException:
         where = self.connection.endpoint
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return user_error(
+                f"The certificate that {where} shows is not trusted: {error}.",
+                code="CertificateNotTrusted",
+                hint="Name the CA that signed it: MOORING_CA_BUNDLE, or 'ca_bundle' in config.json; and use the "
+                "name that is in the certificate.",
+            )
         hint = (
             "Look at it with: mooring status; start it with: mooring up"
             if self.connection.local

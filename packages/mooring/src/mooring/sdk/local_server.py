@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -97,18 +98,21 @@ def _find() -> tuple[Connection, str] | None:
     data = _read(home() / "server.json")
     if not data or not _alive(int(data.get("pid") or 0)):
         return None
-    endpoint = str(data.get("url", "")).rstrip("/")
-    told = _livez(endpoint)
+    connection = _told(data)
+    told = _livez(connection)
     if told is None:
         return None
     version, api = told
-    return Connection(endpoint, str(data.get("token", "")), local=True, version=version), api
+    return replace(connection, version=version), api
 
 
-def start(host: str | None = None, port: int | None = None) -> Connection:
+def start(arguments: Sequence[str] = ()) -> Connection:
     """Start the per-user server in the background, in a session of its own, and wait until it answers.
 
     Does nothing but connect if it runs already; safe when several processes do it at once.
+
+    Args:
+        arguments: for the server, such as ``["--port", "8777"]``.
 
     Raises:
         UserErrorException: ServerNotInstalled, ServerStartFailed (with the log) or ServerStartTimeout.
@@ -135,9 +139,7 @@ def start(host: str | None = None, port: int | None = None) -> Connection:
                 hint='Install one for this machine (pip install "mooring[server]"), '
                 "or name one elsewhere with MOORING_ENDPOINT and MOORING_TOKEN.",
             )
-        command = [sys.executable, "-m", "mooring_server", "--home", str(root)]
-        command += ["--host", host] if host else []
-        command += ["--port", str(port)] if port is not None else []
+        command = [sys.executable, "-m", "mooring_server", "--home", str(root), *arguments]
         connection = _launch(root, command)
     note(f"Started Mooring server at {connection.endpoint} (data in {root}; stop it with: mooring down)")
     return connection
@@ -154,7 +156,7 @@ def stop(timeout_seconds: float = STOP_SECONDS) -> bool:
     """
     data = _read(home() / "server.json")
     pid = int(data.get("pid") or 0) if data else 0
-    if not _alive(pid) or _livez(str((data or {}).get("url", ""))) is None:
+    if data is None or not _alive(pid) or _livez(_told(data)) is None:
         return False
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout_seconds
@@ -180,7 +182,7 @@ def status() -> JSON:
     data = _read(root / "server.json") or {}
     found = None if named else _find()
     connection = found[0] if found else named
-    version = connection.version or (_livez(connection.endpoint) or ("",))[0] if connection else None
+    version = connection.version or (_livez(connection) or ("",))[0] if connection else None
     local = connection is not None and connection.local
     return {
         "running": bool(version),
@@ -264,26 +266,43 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _livez(endpoint: str) -> tuple[str, str] | None:
+def _told(data: JSON) -> Connection:
+    """What `server.json` says."""
+    return Connection(
+        str(data.get("url", "")).rstrip("/"),
+        str(data.get("token", "")),
+        local=True,
+        certificate=str(data.get("certificate") or ""),
+    )
+
+
+def _livez(connection: Connection) -> tuple[str, str] | None:
     """The versions of the server and of its API if it answers, else None.
 
     Plain http.client: finding a server must be quick.
     """
     import http.client  # ssl comes with it
 
-    split = urlsplit(endpoint)
+    split = urlsplit(connection.endpoint)
     if not split.hostname:
         return None
-    kind = http.client.HTTPSConnection if split.scheme == "https" else http.client.HTTPConnection
-    connection = kind(split.hostname, split.port, timeout=5)
+    if split.scheme == "https":
+        from mooring.sdk import trust
+
+        checked = trust.context(connection.endpoint, connection)
+        asked: http.client.HTTPConnection = http.client.HTTPSConnection(
+            split.hostname, split.port, timeout=5, context=checked
+        )
+    else:
+        asked = http.client.HTTPConnection(split.hostname, split.port, timeout=5)
     try:
-        connection.request("GET", f"{split.path.rstrip('/')}/livez")
-        answer = connection.getresponse()
+        asked.request("GET", f"{split.path.rstrip('/')}/livez")
+        answer = asked.getresponse()
         data = json.loads(answer.read(65536))
     except (OSError, ValueError, http.client.HTTPException):
         return None
     finally:
-        connection.close()
+        asked.close()
     if answer.status != 200 or not isinstance(data, dict):
         return None
     return str(data.get("version", "")), str(data.get("api", API))

@@ -66,6 +66,11 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - by registration
     if error.status_code == 413:
         return error_response(too_large())
+    if error.status_code == 408:
+        # The rest of the body would be read before the connection could serve another request.
+        response = error_response(too_slow())
+        response.headers["Connection"] = "close"
+        return response
     codes = {404: "NotFound", 405: "MethodNotAllowed"}
     response = error_response(
         MooringError(
@@ -86,6 +91,16 @@ def too_large() -> MooringError:
         f"The request body is larger than {MAX_BODY // 2**20} MiB.",
         hint="Upload files as blobs.",
         status_code=413,
+    )
+
+
+def too_slow() -> MooringError:
+    """The error for a body that trickles."""
+    return MooringError(
+        "RequestTooSlow",
+        "The request's body came too slowly.",
+        hint="Try again on a better connection.",
+        status_code=408,
     )
 
 

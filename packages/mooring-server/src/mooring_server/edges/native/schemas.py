@@ -151,3 +151,20 @@ class KeyChange(Body):
 
     keyType: Literal["Primary", "Secondary"]
     keyValue: Annotated[str, Field(min_length=8, max_length=256, pattern=r"^[\x21-\x7e]+$")] | None = None
+
+
+class WorkspaceName(Body):
+    """A workspace, by its names."""
+
+    subscription: Name
+    resourceGroup: Name
+    name: Name
+
+
+class NewToken(Body):
+    """A token to make; ``workspaces`` null: for all, also those to come."""
+
+    name: Name
+    role: Literal["reader", "contributor", "owner"]
+    workspaces: Annotated[list[WorkspaceName], Field(min_length=1, max_length=1000)] | None = None
+    expiresInDays: Annotated[float, Field(gt=0, le=36_500)] | None = None
