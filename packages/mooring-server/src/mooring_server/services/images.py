@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from mooring_server.domain.credentials import without_credentials
 from mooring_server.domain.entry_script import check_entry_script
 from mooring_server.domain.errors import Conflict, InvalidRequest, NotFound
 from mooring_server.domain.names import check_name, split_id
@@ -338,7 +339,7 @@ def image_view(context: Context, session: Session, image: Image) -> ImageView:
         "modelDetails": [model_view(m) for m in image_models(session, image)],
         "imageBuildLogUri": f"{context.scheme}://{context.address}{log_path}?sig={context.sign(log_path)}",
         "driverProgram": image.request.get("entryScript"),
-        "environment": image.request.get("environment"),
+        "environment": without_credentials(image.request.get("environment")),
         "changes": list(built.get("changes") or []),
         "error": image.error,
         "operationId": image.operation_id,

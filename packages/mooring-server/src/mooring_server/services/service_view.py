@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
+from mooring_server.domain.credentials import without_credentials
 from mooring_server.services.context import Context
 from mooring_server.services.images import image_location, image_models
 from mooring_server.services.models import model_view
@@ -62,7 +63,7 @@ def service_view(context: Context, session: Session, service: Service) -> Servic
         "environmentImageRequest": {
             "driverProgram": image.request.get("entryScript"),
             "modelIds": image.model_ids,
-            "environment": image.request.get("environment") or {},
+            "environment": without_credentials(image.request.get("environment") or {}),
         },
         "operationId": service.operation_id,
     }
