@@ -49,6 +49,7 @@ class Confined:
         data: the server's, with a database, a token, content and another service.
         mode: the sandbox's.
         user: who runs the supervisor.
+        standard: whether what was deployed last is the script that does what it is told.
     """
 
     base: Path
@@ -58,9 +59,11 @@ class Confined:
     python: str
     mode: str
     user: int
+    standard: bool = False
 
     def apply(self, score: str = SCORE, network: str = "auto", **fields: Any) -> dict[str, Any]:
         """Deploys a script in the sandbox."""
+        self.standard = score == SCORE and network == "auto" and not fields
         sandbox = {"mode": self.mode, "network": network, "protected": [str(self.data)]}
         return self.service.apply(score, python=self.python, sandbox=sandbox, **fields)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from confined import DENIED, NOBODY, READ_ONLY, SECRET, Confined, confined, why_
 
 from mooring_runtime.supervisor import landlock, proctable
 from mooring_runtime.supervisor.child import MARK
+from mooring_runtime.supervisor.ports import OUTBOUND
 from mooring_runtime.testing import until
 
 USERS = sorted({os.geteuid(), NOBODY})
@@ -24,16 +25,22 @@ needs_ports = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module", params=PLACES, ids=lambda place: f"{place[0]}-{place[1]}")
-def place(request: pytest.FixtureRequest) -> Iterator[Confined]:
-    """A service that is ready; one for all tests of a mode and user."""
+def supervised(request: pytest.FixtureRequest) -> Iterator[Confined]:
+    """A supervisor; one for all tests of a mode and user."""
     mode, user = request.param
     if why := why_not(mode, user):
         pytest.skip(why)
     with confined(mode, user) as started:
-        started.apply()
-        state = started.service.ready()
-        assert state["isolation"] == mode
         yield started
+
+
+@pytest.fixture
+def place(supervised: Confined) -> Confined:
+    """The service with the script that does what it is told, whatever the test before has deployed."""
+    if not supervised.standard:
+        supervised.apply()
+    assert supervised.service.ready()["isolation"] == supervised.mode
+    return supervised
 
 
 def test_secrets_cannot_be_read(place: Confined) -> None:
@@ -100,16 +107,16 @@ def test_ports_of_others(place: Confined) -> None:
     bind = "import socket\nsocket.socket().bind(('127.0.0.1', {}))"
     for port in (0, 8080):
         assert place.run(bind.format(port))["raised"] == "PermissionError"
-    with listener_below(12000) as server:
+    with listener_of(OUTBOUND) as server:
         port = server.getsockname()[1]
         code = f"import socket\nanswer = socket.create_connection(('127.0.0.1', {port}), 5).getpeername()[1]"
         assert place.answer(code) == port
     assert place.service.ready()["sandbox"]["network"] == "outbound"
 
 
-def listener_below(limit: int) -> socket.socket:
+def listener_of(ports: Iterable[int]) -> socket.socket:
     """A listening socket on some free port that scripts may call."""
-    for port in range(limit - 1, 1024, -1):
+    for port in sorted(ports, reverse=True):
         listener = socket.socket()
         try:
             listener.bind(("127.0.0.1", port))
@@ -204,6 +211,19 @@ def test_memory(place: Confined) -> None:
     assert failure["code"] == "OutOfMemory", failure
     place.apply()
     place.service.ready()
+
+
+def test_cpu(place: Confined) -> None:
+    place.apply(cpu_cores=0.2)
+    if place.service.ready()["limits"]["cpu"] != "cgroup":
+        pytest.skip("no control groups to write to as this user")
+    busy = """
+import time
+end, before = time.monotonic() + 1, time.process_time()
+while time.monotonic() < end: pass
+answer = time.process_time() - before
+"""
+    assert place.answer(busy) < 0.4
 
 
 def test_processes(place: Confined) -> None:

@@ -33,6 +33,7 @@ DOCUMENTED: dict[str, Any] = {
             "network": "auto",
             "readable": ["/image"],
             "protected": ["/home/me/.local/share/mooring"],
+            "open_ports": [20000],
             "closed_ports": [40123],
         },
     },

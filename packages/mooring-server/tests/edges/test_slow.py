@@ -55,7 +55,7 @@ def serve(listener: socket.socket, scenario: Any) -> None:
     async def run() -> None:
         server = Server(Config(app, http=Impatient, lifespan="off", log_level="error"))
         task = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started:  # noqa: ASYNC110 - uvicorn tells it by this attribute only
+        while not server.started:  # noqa: ASYNC110 - uvicorn has a flag, no event
             await asyncio.sleep(0.01)
         try:
             await scenario(listener.getsockname()[1])

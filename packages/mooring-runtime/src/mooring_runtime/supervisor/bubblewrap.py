@@ -82,6 +82,10 @@ def _mounted(path: Path) -> list[str]:
     return ["--ro-bind", str(path), str(path)] if path.exists() else []
 
 
+# Those that have worked go on working, and trying takes some milliseconds of every revision's start.
+_found: dict[tuple[str, int, bool], Bubblewrap] = {}
+
+
 def find(*, network: bool) -> tuple[Bubblewrap | None, str]:
     """A bubblewrap that can make all its name spaces here, or None and why not.
 
@@ -91,7 +95,11 @@ def find(*, network: bool) -> tuple[Bubblewrap | None, str]:
     program = shutil.which("bwrap")
     if program is None:
         return None, "bubblewrap is not installed (package bubblewrap)"
-    setuid = bool(Path(program).stat().st_mode & stat.S_ISUID) and os.geteuid() != 0
+    status = Path(program).stat()
+    asked = (program, status.st_mtime_ns, network)
+    if asked in _found:
+        return _found[asked], ""
+    setuid = bool(status.st_mode & stat.S_ISUID) and os.geteuid() != 0
     variants = [["--unshare-user"]] if os.geteuid() else [[], ["--unshare-user"]]
     why = ""
     for variant in variants:
@@ -110,7 +118,8 @@ def find(*, network: bool) -> tuple[Bubblewrap | None, str]:
             why = f"bubblewrap does not run: {exc}"
             continue
         if done.returncode == 0:
-            return Bubblewrap(program, options, setuid), ""
+            _found[asked] = Bubblewrap(program, options, setuid)
+            return _found[asked], ""
         why = f"bubblewrap may not make its name spaces: {done.stderr.strip()}"
     return None, why
 

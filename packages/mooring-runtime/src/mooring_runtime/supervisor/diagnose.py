@@ -191,7 +191,7 @@ def hint_for(report: Mapping[str, Any], revision: RevisionSpec) -> str:
     if kind == "PermissionError" and revision.sandbox is not None:
         return (
             "The sandbox lets a script write below its own folder, HOME and the folder of `tempfile`, read its"
-            " image, and call TCP ports below 12000. docs/guide/isolation.md tells what can be changed."
+            " image, and call the usual TCP ports. docs/guide/isolation.md tells what can be changed."
         )
     if kind in {"UnpicklingError", "AttributeError"}:
         return "A model that does not load usually needs the package versions it was trained with."

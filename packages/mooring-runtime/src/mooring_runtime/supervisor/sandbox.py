@@ -11,7 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from mooring_runtime.supervisor import bubblewrap, landlock, privileges, proctable, sandbox_paths, seccomp
+from mooring_runtime.supervisor import (
+    bubblewrap,
+    landlock,
+    ports,
+    privileges,
+    proctable,
+    sandbox_paths,
+    seccomp,
+)
 from mooring_runtime.supervisor.limits import PROCESSES
 from mooring_runtime.supervisor.sandbox_choice import Choice, choose
 from mooring_runtime.supervisor.scratch import Scratch, remove, short_folder
@@ -19,9 +27,6 @@ from mooring_runtime.supervisor.spec import RevisionSpec, SandboxSpec
 
 SCRATCH = "scratch"
 OPEN_FILES = 65536
-# What `outbound` reaches: HTTP, databases, brokers, caches. Services without a port of their own choice, the
-# server, and what else listens for an hour on some free port, are above.
-OUTBOUND_PORTS = (*range(1, 12000), *range(27017, 27021))
 
 note = logging.getLogger("mooring.supervisor").info
 
@@ -98,7 +103,8 @@ class Sandbox:
             return None
         rules = landlock.Ruleset(choice.landlock, files=files, network=network)
         if network:
-            rules.connect(set(OUTBOUND_PORTS) - set(self._wanted.closed_ports))
+            wanted = self._wanted
+            rules.connect(sorted(ports.OUTBOUND.union(wanted.open_ports).difference(wanted.closed_ports)))
         if files:
             for path in (*self._system, *self._granted, Path("/proc")):
                 rules.read(path)

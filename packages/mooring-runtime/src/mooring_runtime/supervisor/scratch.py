@@ -20,6 +20,7 @@ from typing import Any
 
 COPIED_BYTES = 1 << 20
 MAX_ENTRIES = 10_000
+MAX_BYTES = 64 << 20
 
 
 def short_folder(path: Path) -> Path:
@@ -80,7 +81,7 @@ class _Mirror:
     """Makes folders that read like others and can be changed without changing those.
 
     Links to folders (models) become folders too, so that a script can unpack something beside its model's
-    files. A folder with more entries than are left becomes a link.
+    files. A folder with more entries than are left becomes a link, as do files when enough has been copied.
 
     Args:
         inside: what may be read on behalf of user code; links that lead elsewhere are taken over as they are.
@@ -89,6 +90,7 @@ class _Mirror:
     def __init__(self, inside: Sequence[Path]) -> None:
         self._inside = [path.resolve() for path in inside]
         self._left = MAX_ENTRIES
+        self._bytes = MAX_BYTES
 
     def folder(self, source: Path, target: Path, above: tuple[Path, ...]) -> None:
         """Makes ``target`` of ``source``, which lies in the folders ``above``."""
@@ -108,7 +110,8 @@ class _Mirror:
             target.symlink_to(source.readlink())
         elif real.is_dir():
             self.folder(source, target, above)
-        elif real.is_file() and real.stat().st_size <= COPIED_BYTES:
+        elif real.is_file() and (size := real.stat().st_size) <= min(COPIED_BYTES, self._bytes):
+            self._bytes -= size
             shutil.copy2(source, target)
             target.chmod(stat.S_IMODE(real.stat().st_mode) | stat.S_IWUSR)
         else:

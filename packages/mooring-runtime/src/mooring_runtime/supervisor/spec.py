@@ -21,6 +21,7 @@ class SandboxSpec:
         network: ``auto`` for ``outbound`` where the machine can hold workers to it, else ``all``.
         readable: folders beside those of the interpreter and the app root.
         protected: folders that nothing of the system's may open, even if they lie in ``/usr`` or ``/opt``.
+        open_ports: TCP ports that ``outbound`` reaches beside those of `ports.OUTBOUND`.
         closed_ports: TCP ports that ``outbound`` does not reach.
     """
 
@@ -28,6 +29,7 @@ class SandboxSpec:
     network: str = "auto"
     readable: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
+    open_ports: tuple[int, ...] = ()
     closed_ports: tuple[int, ...] = ()
 
 
@@ -180,7 +182,7 @@ def _parse_sandbox(data: Any) -> SandboxSpec:
             raise invalid(
                 f"revision.sandbox.{name} must be one of {', '.join(known)}, not {checked[name]!r}."
             )
-    for name, kind in (("readable", str), ("protected", str), ("closed_ports", int)):
+    for name, kind in (("readable", str), ("protected", str), ("open_ports", int), ("closed_ports", int)):
         values = tuple(checked.get(name, ()))
         if not all(type(value) is kind for value in values):
             raise invalid(f"revision.sandbox.{name} must be a list of {kind.__name__}.")

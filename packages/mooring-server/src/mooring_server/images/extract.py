@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import tarfile
@@ -12,10 +13,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from isal import igzip
+from isal.igzip_lib import IsalError
 
 from mooring_server.domain.errors import PhaseFailed
 
 _BUFFER = 1 << 20
+# What the file system says to names and times that it cannot have.
+_NO_NAME = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EOVERFLOW})
 
 
 class Extractor:
@@ -50,14 +54,13 @@ class Extractor:
             ):
                 for member in archive:
                     self._member(archive, member)
-        except (tarfile.TarError, EOFError, igzip.BadGzipFile) as error:
-            raise PhaseFailed(
-                "LayerDamaged",
-                f"The layer {blob.name[:12]} is no readable archive: {error}.",
-                hint="Build the image again.",
-                phase="Unpack",
-                target=blob.name,
-            ) from error
+        # OverflowError: times outside of what the file system has; ValueError: among others, texts that are no names.
+        except (tarfile.TarError, EOFError, IsalError, igzip.BadGzipFile, ValueError, OverflowError) as error:
+            raise _damaged(blob, error) from error
+        except OSError as error:
+            if error.errno not in _NO_NAME:  # a full disk is no fault of the layer
+                raise
+            raise _damaged(blob, error) from error
 
     def _member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         path = self._path(member)
@@ -116,6 +119,16 @@ class Extractor:
         # `..` behind a name could go up from wherever a link of that name leads.
         if member.linkname.startswith("/") or ".." in parts[up:] or up > path.count("/"):
             raise _unsafe(member, f"its target {member.linkname!r} lies outside")
+
+
+def _damaged(blob: Path, error: Exception) -> PhaseFailed:
+    return PhaseFailed(
+        "LayerDamaged",
+        f"The layer {blob.name[:12]} is no readable archive: {error}.",
+        hint="Build the image again.",
+        phase="Unpack",
+        target=blob.name,
+    )
 
 
 def _write(target: str, source: object, member: tarfile.TarInfo) -> None:

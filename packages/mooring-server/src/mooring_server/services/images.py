@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from mooring_server.domain.credentials import without_credentials
 from mooring_server.domain.entry_script import check_entry_script
 from mooring_server.domain.errors import Conflict, InvalidRequest, NotFound
 from mooring_server.domain.names import check_name, split_id
@@ -374,7 +375,7 @@ def _view(context: Context, image: Image, models: list[Model]) -> ImageView:
         "modelDetails": [model_view(m) for m in models],
         "imageBuildLogUri": f"{context.scheme}://{context.address}{log_path}?sig={context.sign(log_path)}",
         "driverProgram": image.request.get("entryScript"),
-        "environment": image.request.get("environment"),
+        "environment": without_credentials(image.request.get("environment")),
         "changes": list(built.get("changes") or []),
         "error": image.error,
         "operationId": image.operation_id,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
+from mooring_server.domain.credentials import without_credentials
 from mooring_server.services.context import Context
 from mooring_server.services.images import image_location, models_of_images
 from mooring_server.services.models import model_view
@@ -82,7 +83,7 @@ def _view(
         "environmentImageRequest": {
             "driverProgram": image.request.get("entryScript"),
             "modelIds": image.model_ids,
-            "environment": image.request.get("environment") or {},
+            "environment": without_credentials(image.request.get("environment") or {}),
         },
         "operationId": service.operation_id,
     }

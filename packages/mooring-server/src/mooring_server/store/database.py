@@ -39,9 +39,13 @@ class Database:
         Raises:
             MooringError: ``DataTooNew`` when a newer Mooring wrote it; nothing was changed.
         """
+        # Before SQLite opens it: its -wal and -shm files get the mode that the database has then.
+        path.touch(mode=0o600)
+        for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+            if file.exists():
+                file.chmod(0o600)
         database = cls(f"sqlite:///{path}")
         database.migrate()
-        path.chmod(0o600)
         return database
 
     def migrate(self) -> None:

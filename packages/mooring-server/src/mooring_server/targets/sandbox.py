@@ -14,6 +14,8 @@ from mooring_server.domain.errors import MooringError
 MODE = "MOORING_SANDBOX"
 NETWORK = "MOORING_SANDBOX_NETWORK"
 READ = "MOORING_SANDBOX_READ"
+PORTS = "MOORING_SANDBOX_PORTS"
+_MAX_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class SandboxSettings:
         network: ``auto``, ``none``, ``outbound`` or ``all``.
         read: folders of the host that services may read, beside the system's.
         protected: folders that they may not, wherever they lie.
+        open_ports: ports that ``outbound`` reaches beside the usual ones.
         closed_ports: ports that ``outbound`` does not reach.
     """
 
@@ -32,6 +35,7 @@ class SandboxSettings:
     network: str = "auto"
     read: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
+    open_ports: tuple[int, ...] = ()
     closed_ports: tuple[int, ...] = ()
 
     @classmethod
@@ -57,6 +61,7 @@ class SandboxSettings:
             network=_one_of(environ, NETWORK, NETWORKS),
             read=read,
             protected=(str(home),),
+            open_ports=_ports(environ.get(PORTS, "")),
             closed_ports=(port,),
         )
 
@@ -67,6 +72,7 @@ class SandboxSettings:
             "network": self.network,
             "readable": [*map(str, image), *self.read],
             "protected": list(self.protected),
+            "open_ports": list(self.open_ports),
             "closed_ports": list(self.closed_ports),
         }
 
@@ -76,6 +82,18 @@ def _one_of(environ: Mapping[str, str], name: str, known: tuple[str, ...]) -> st
     if value not in known:
         raise _invalid(name, value, f"one of {', '.join(known)}")
     return value
+
+
+def _ports(text: str) -> tuple[int, ...]:
+    """``8125,20000-20010`` as numbers."""
+    found: list[int] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        first, dash, last = part.partition("-")
+        ends = (first, last if dash else first)
+        if not all(end.isdecimal() and 0 < int(end) <= _MAX_PORT for end in ends):
+            raise _invalid(PORTS, part, "ports and ranges of ports like 8125,20000-20010")
+        found += range(int(ends[0]), int(ends[1]) + 1)
+    return tuple(found)
 
 
 def _invalid(name: str, value: str, expected: str) -> MooringError:

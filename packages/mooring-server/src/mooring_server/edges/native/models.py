@@ -9,8 +9,10 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
+from mooring_server.domain.access import Principal
+from mooring_server.domain.credentials import without_credentials
 from mooring_server.domain.trees import check_digest
-from mooring_server.edges.native.access import CONTRIBUTOR, READER, guarded_router, needs
+from mooring_server.edges.native.access import CONTRIBUTOR, READER, Caller, guarded_router, needs
 from mooring_server.edges.native.common import WORKSPACE, Filter, PageOf, Ref
 from mooring_server.edges.native.schemas import DigestList, ModelChanges, NewModel
 from mooring_server.services.environments import Environments
@@ -133,22 +135,26 @@ def environment_routes(environments: Environments) -> APIRouter:
         """Register a definition; the same one keeps its version."""
         return environments.register(ref, name, body)
 
+    def shown(caller: Principal, definition: Any) -> Any:
+        """Those who deploy get back what was registered; readers get no passwords of package indexes."""
+        return definition if caller.role >= CONTRIBUTOR else without_credentials(definition)
+
     @router.get(WORKSPACE + "/environments")
     @needs(READER)
-    def list_(ref: Ref) -> EnvironmentPage:
+    def list_(ref: Ref, caller: Caller) -> EnvironmentPage:
         """The latest version of each."""
-        return {"value": environments.list(ref)}
+        return {"value": shown(caller, environments.list(ref))}
 
     @router.get(WORKSPACE + "/environments/{name}")
     @needs(READER)
-    def get(ref: Ref, name: str) -> dict[str, Any]:
+    def get(ref: Ref, caller: Caller, name: str) -> dict[str, Any]:
         """The latest version."""
-        return environments.get(ref, name, None)
+        return shown(caller, environments.get(ref, name, None))  # type: ignore[no-any-return]
 
     @router.get(WORKSPACE + "/environments/{name}/versions/{version}")
     @needs(READER)
-    def get_version(ref: Ref, name: str, version: str) -> dict[str, Any]:
+    def get_version(ref: Ref, caller: Caller, name: str, version: str) -> dict[str, Any]:
         """One version."""
-        return environments.get(ref, name, version)
+        return shown(caller, environments.get(ref, name, version))  # type: ignore[no-any-return]
 
     return router
