@@ -44,23 +44,35 @@ def processes_below(directory: Path) -> dict[int, str]:
 class RunningServer:
     """A server process on ``home``."""
 
-    def __init__(self, home: Path, *arguments: str, verify: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *arguments: str,
+        verify: ssl.SSLContext | None = None,
+        variables: dict[str, str] | None = None,
+    ) -> None:
         self.home = home
         self.arguments = arguments
+        self.variables = variables or {}
         self.verify = verify or True
         self.process: subprocess.Popen[bytes] | None = None
         self.client = httpx.Client()
 
-    def start(self) -> RunningServer:
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Begin to start; what `start` waits for is not waited for."""
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.home / "output.log").open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "mooring_server", "--home", str(self.home), *self.arguments],
+                env={**os.environ, **self.variables},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
             )
-        process = self.process
+        return self.process
+
+    def start(self) -> RunningServer:
+        process = self.spawn()
 
         def announced() -> dict[str, Any] | None:
             assert process.poll() is None, (self.home / "output.log").read_text()

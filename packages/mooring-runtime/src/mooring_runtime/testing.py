@@ -82,6 +82,7 @@ class Service:
         self.client = SupervisorClient(directory)
         self.spec: dict[str, Any] = {}
         self._revisions = 0
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:

@@ -15,9 +15,11 @@ from pathlib import Path
 import mooring_server
 from mooring_server.app import create_app
 from mooring_server.domain.errors import MooringError
+from mooring_server.services.checks.checker import check, missing_database
 from mooring_server.services.restores import finish
 from mooring_server.serving import Server, check_exposure, join, listen, local_host
 from mooring_server.settings import Home, Settings, locked, write_private
+from mooring_server.store.database import Database
 from mooring_server.store.tables import now
 from mooring_server.tls import Certificate
 
@@ -32,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         home = Home.open(options.home.expanduser().absolute())
         with locked(home):
+            if options.check:
+                return _check(home, deep=options.deep)
             if finish(home):
                 log.info("completed a restore that was interrupted")
             _serve(home, options)
@@ -54,6 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback only)")
     parser.add_argument("--port", type=int, help="port (default: that of the last run, else a free one)")
     parser.add_argument(
+        "--check",
+        action="store_true",
+        help="look at the data while no server runs, print findings as JSON, end",
+    )
+    parser.add_argument("--deep", action="store_true", help="with --check: read every blob")
+    parser.add_argument(
         "--tls-cert",
         type=Path,
         metavar="PEM",
@@ -68,6 +78,18 @@ def _parser() -> argparse.ArgumentParser:
         "--insecure", action="store_true", help="listen on other addresses than loopback without TLS"
     )
     return parser
+
+
+def _check(home: Home, *, deep: bool) -> int:
+    """Print the report; 1 when something is wrong."""
+    if home.database.exists():
+        database = Database(f"sqlite:///{home.database}")
+        report = check(home, database, deep=deep)
+        database.close()
+    else:
+        report = missing_database(home)
+    sys.stdout.write(json.dumps(report.to_json(), indent=1) + "\n")
+    return 0 if report.ok else 1
 
 
 def _serve(home: Home, options: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -143,6 +143,55 @@ class Settings:
     def save(self, home: Home) -> None:
         """Write atomically, readable by the owner only."""
         write_private(home.path / "settings.json", json.dumps(asdict(self)))
+
+
+@dataclass(frozen=True)
+class Collection:
+    """When garbage goes.
+
+    Attributes:
+        grace_seconds: ``MOORING_GC_GRACE_SECONDS``: for so long an upload or a layer may be without anything that
+            refers to it. Less than a client takes from its first upload to its request loses uploads.
+        interval_seconds: ``MOORING_GC_INTERVAL_SECONDS``: between two collections.
+    """
+
+    grace_seconds: float = 3600.0
+    interval_seconds: float = 60.0
+
+    @classmethod
+    def from_environment(cls, variables: Mapping[str, str]) -> Collection:
+        """As the variables say.
+
+        Raises:
+            MooringError: ``SettingInvalid``.
+        """
+        return cls(
+            _seconds(variables, "MOORING_GC_GRACE_SECONDS", cls.grace_seconds),
+            _seconds(variables, "MOORING_GC_INTERVAL_SECONDS", cls.interval_seconds),
+        )
+
+
+def _seconds(variables: Mapping[str, str], name: str, default: float) -> float:
+    text = variables.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise MooringError(
+            "SettingInvalid",
+            f"{name} must be a number of seconds, 0 or more; it is {text!r}.",
+            hint="Correct it or unset it.",
+            phase="Start",
+        )
+    return value
+
+
+def remove_temporary(home: Home) -> None:
+    """Remove what a server that was killed while it wrote has left; the caller holds the lock."""
+    for name in (home.announcement.name, "settings.json"):
+        for path in home.path.glob(f".{name}.*"):
+            path.unlink()
 
 
 def write_private(path: Path, text: str) -> None:

@@ -124,9 +124,14 @@ class FakeTarget:
         self.specs.pop(uid, None)
         self.seen.pop(uid, None)
 
-    def prune(self, keep: set[str]) -> None:
+    def known(self) -> list[str]:
+        """What runs."""
+        return sorted(self.seen)
+
+    def prune(self, keep: Callable[[], set[str]]) -> None:
         """Forget the other images."""
-        self.prepared = [d for d in self.prepared if d in keep]
+        kept = keep()
+        self.prepared = [d for d in self.prepared if d in kept]
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The archive reader against harmful archives: whatever comes, nothing is written outside, and errors are words."""
+"""The archive reader against archives made to do harm: nothing is written outside, and errors are words."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from mooring_server.domain.errors import MooringError, PhaseFailed
 from mooring_server.images import oci
 from mooring_server.images.extract import Extractor
 from mooring_server.images.layers import Entry, write_layer
-from mooring_server.images.scratch import Scratch
+from mooring_server.images.scratch import Scratch, _started
 
 from .conftest import Recorder, Workshop
 
@@ -133,12 +133,12 @@ def test_prune_keeps_what_is_used(workshop: Workshop) -> None:
         )
     )
     gone, kept, third = (workshop.unpacker.materialise(digest) for digest in (old, new, other))
-    assert workshop.unpacker.prune([new]) == 4  # two images, one model, one environment
+    assert workshop.unpacker.prune(lambda: [new]) == 4  # two images, one model, one environment
     assert not gone.root.exists()
     assert not third.python.exists()
     assert workshop.unpacker.materialise(new) == kept
     assert (kept.app_root / "azureml-models/m/1/model.pkl").read_bytes() == b"2"
-    assert workshop.unpacker.prune([new]) == 0
+    assert workshop.unpacker.prune(lambda: [new]) == 0
     assert workshop.unpacker.materialise(old).root.is_dir()
 
 
@@ -200,11 +200,12 @@ def test_links_of_the_app_do_not_move_the_models(workshop: Workshop) -> None:
 
 def test_scratch_directories_of_the_living_stay(tmp_path: Path) -> None:
     scratch = Scratch(tmp_path)
-    other = tmp_path / f"{os.getppid()}-other"
+    other = tmp_path / f"{os.getppid()}.{_started(os.getppid())}-other"
     other.mkdir()
-    (tmp_path / f"{os.getpid()}-recycled").mkdir()
+    (tmp_path / f"{os.getpid()}.{_started(os.getpid())}-recycled").mkdir()
+    (tmp_path / f"{os.getppid()}.1-before-the-reboot").mkdir()
     with scratch.directory() as mine:
-        assert scratch.clean_stale() == 1
+        assert scratch.clean_stale() == 2
         assert mine.is_dir()
     assert not mine.exists()
     assert other.is_dir()

@@ -66,14 +66,19 @@ def find(cgroup: str, mountinfo: str) -> Hierarchy:
     return Hierarchy(2, unified, unified, unified)
 
 
+def own() -> Hierarchy:
+    """Our hierarchy as it is, whether or not we may write to it."""
+    return find(
+        Path("/proc/self/cgroup").read_text(encoding="utf-8"),
+        Path("/proc/self/mountinfo").read_text(encoding="utf-8"),
+    )
+
+
 def detect() -> Hierarchy:
     """Our hierarchy, as far as we may write to it; none with ``MOORING_CGROUPS=off`` set."""
     if os.environ.get("MOORING_CGROUPS") == "off":
         return Hierarchy(1, None, None)
-    found = find(
-        Path("/proc/self/cgroup").read_text(encoding="utf-8"),
-        Path("/proc/self/mountinfo").read_text(encoding="utf-8"),
-    )
+    found = own()
     if found.version == 2 and found.memory is not None and not _delegate(found.memory):
         return Hierarchy(2, None, None)
     memory = found.memory if found.memory is not None and os.access(found.memory, os.W_OK) else None
@@ -247,10 +252,15 @@ class RevisionGroup:
         return True
 
 
+def left(hierarchy: Hierarchy, prefix: str) -> list[Path]:
+    """The groups whose names begin with ``prefix``."""
+    roots = [root for root in (hierarchy.memory, hierarchy.cpu, hierarchy.pids) if root is not None]
+    return sorted({group for root in roots for group in root.glob(f"{prefix}*")})
+
+
 def remove_left(hierarchy: Hierarchy, prefix: str) -> None:
     """Removes the groups that a killed supervisor left; its processes have ended."""
-    for root in {hierarchy.memory, hierarchy.cpu, hierarchy.pids} - {None}:
-        for group in sorted(root.glob(f"{prefix}*")) if root is not None else ():
-            for folder in (*sorted(group.glob("*/")), group):
-                with suppress(OSError):  # in use after all: it costs nothing to leave it
-                    folder.rmdir()
+    for group in left(hierarchy, prefix):
+        for folder in (*sorted(group.glob("*/")), group):
+            with suppress(OSError):  # in use after all: it costs nothing to leave it
+                folder.rmdir()

@@ -50,6 +50,7 @@ class SupervisorClient:
             SupervisorUnavailable: it does not start, or not answer in time.
         """
         if not self.alive():
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             command = [sys.executable, "-m", "mooring_runtime.supervisor"]
             started = subprocess.run(
                 [*command, "--dir", str(self._directory), "--detach"],

@@ -79,6 +79,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._begin_stop, 5.0)
         left = kill_left(self._directory)
+        files.remove_left(self._directory)
         note("supervisor %d started; %d processes of an earlier one ended", os.getpid(), left)
         self._restore()
         await self._control.start(self._directory)

@@ -72,6 +72,12 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def remove_left(directory: Path) -> None:
+    """Removes what a killed supervisor of this directory left: half-written files, sockets of its workers."""
+    for file in (*directory.glob(".*.json.*"), *(directory / RUN).glob("*.sock")):
+        file.unlink(missing_ok=True)
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Holds an exclusive lock on ``path`` while the context lasts; processes started inside do not.

@@ -1,4 +1,4 @@
-"""Frees what nothing refers to any more, and ends operations that passed their deadline."""
+"""Frees what nothing refers to any more, removes what nobody knows, ends operations that passed their deadline."""
 
 from __future__ import annotations
 
@@ -13,44 +13,64 @@ from mooring_server.domain.lifecycle import OperationState
 from mooring_server.services.context import Context
 from mooring_server.services.operations import Operations
 from mooring_server.services.references import referenced
+from mooring_server.settings import Collection
 from mooring_server.store.tables import Image, Model, Operation, Service, ServiceRevision
 from mooring_server.targets.base import Target
 
 log = logging.getLogger(__name__)
 
-_DEADLINES, _COLLECT = 1, 2
+_DEADLINES, _COLLECT, _STRAY = 1, 2, 3
 _IMPLICIT_KEPT = 3
-# An upload becomes referenced within this time, or it was abandoned.
-_GRACE_SECONDS = 3600.0
 _OPERATIONS_KEPT = 1000
 _LOOK_SECONDS = 60.0
 
 
 class Housekeeper:
-    """Two duties: deadlines (each second) and garbage (each minute, if there may be any)."""
+    """Three duties: deadlines (each second), garbage if there may be any, services that the database does not know."""
 
     name = "housekeeper"
 
-    def __init__(self, context: Context, operations: Operations, target: Target) -> None:
+    def __init__(
+        self,
+        context: Context,
+        operations: Operations,
+        target: Target,
+        settings: Collection = Collection(),  # noqa: B008 - it is frozen
+    ) -> None:
         self._context = context
         self._operations = operations
         self._target = target
+        self._settings = settings
         # What the last collection saw, and when.
         self._seen: tuple[tuple[Any, ...], float] | None = None
 
     def known(self) -> Iterable[int]:
         """The duties."""
-        return (_DEADLINES, _COLLECT)
+        return (_DEADLINES, _COLLECT, _STRAY)
 
     def reconcile(self, key: int) -> float | None:
         """Do one of them."""
         if key == _DEADLINES:
             self.expire()
             return 1.0
-        if self.due():
+        if key == _STRAY:
+            self.remove_strays()
+        elif self.due():
             state = self._state()  # before: what comes meanwhile is looked at next time
             self._seen = (state, time.monotonic()) if self.collect() else None
-        return _LOOK_SECONDS
+        return self._settings.interval_seconds
+
+    def remove_strays(self) -> None:
+        """End services that the database does not know: of a deletion that was cut short, or of lost data."""
+        # What is here before what is known: a service is written down before anything of it is here, and the uid
+        # of one that is gone is never used again.
+        here = self._target.known()
+        with self._context.db.read() as session:
+            known = set(session.scalars(select(Service.uid)))
+        for uid in here:
+            if uid not in known:
+                log.warning("removing %s, a service that the database does not know", uid)
+                self._target.delete(uid)
 
     def due(self) -> bool:
         """Whether anything may have become garbage since the last collection: looking for it reads everything.
@@ -60,7 +80,7 @@ class Housekeeper:
         if self._seen is None:
             return True
         state, at = self._seen
-        return time.monotonic() - at >= _GRACE_SECONDS or self._state() != state
+        return time.monotonic() - at >= self._settings.grace_seconds or self._state() != state
 
     def _state(self) -> tuple[Any, ...]:
         with self._context.db.read() as session:
@@ -98,9 +118,7 @@ class Housekeeper:
             if not allowed:
                 return False
             self._drop_blobs()
-        with self._context.db.read() as session:
-            digests = session.scalars(select(Image.digest).where(Image.digest.is_not(None))).all()
-        self._target.prune({d for d in digests if d})
+        self._target.prune(self._built)
         self._drop_operations()
         return True
 
@@ -109,16 +127,16 @@ class Housekeeper:
         candidates = list(self._context.store.digests())
         with self._context.db.read() as session:
             kept = referenced(session, self._context.store)
-        horizon = time.time() - _GRACE_SECONDS
+        horizon = time.time() - self._settings.grace_seconds
         for digest in candidates:
-            if digest in kept:
-                continue
-            try:
-                if self._context.store.path(digest).stat().st_mtime < horizon:
-                    self._context.store.delete(digest)
-            except FileNotFoundError:
-                continue
-        self._context.store.remove_stale_uploads(_GRACE_SECONDS)
+            if digest not in kept:
+                self._context.store.delete_older(digest, horizon)
+        self._context.store.remove_stale_uploads(self._settings.grace_seconds)
+
+    def _built(self) -> set[str]:
+        """The manifests of all images."""
+        with self._context.db.read() as session:
+            return set(session.scalars(select(Image.digest).where(Image.digest.is_not(None))))
 
     def _drop_superseded(self) -> None:
         """Of the images made for a service, the newest few are kept to look at, and those to return to."""

@@ -19,7 +19,8 @@ from mooring_server.targets.base import Observation, ServiceSpec, Target
 
 log = logging.getLogger(__name__)
 
-# Seconds between looks at a service that changes, and at one that is as it should be.
+# Seconds between looks at a service that changes, and at one that is as it should be (a supervisor that ends
+# is noticed at once, see `targets.watch`).
 _CHANGING = 0.05
 _STEADY = 5.0
 _GB = 1024**3
@@ -166,13 +167,8 @@ class ServiceController:
                     Image.name == service.name,
                     Image.implicit.is_(True),
                 )
-                others = {
-                    identity
-                    for column in (Service.image_id, Service.active_image_id)
-                    for identity in session.scalars(
-                        select(column).where(Service.workspace_id == service.workspace_id)
-                    )
-                }
+                others = set(session.scalars(select(Service.image_id)))
+                others |= set(session.scalars(select(Service.active_image_id)))
                 for image in session.scalars(implicit):
                     if image.id not in others:
                         session.delete(image)

@@ -121,6 +121,12 @@ class Progress:
             phases[index] = replace(phases[index], state="Running", started=now, detail=detail)
         return replace(self, state=OperationState.RUNNING, phases=tuple(phases))
 
+    def resume(self, now: float) -> Progress:
+        """After a restart of the server: the phase that runs begins again, and so does its deadline."""
+        self._assert_open("resume")
+        phases = tuple(replace(p, started=now) if p.state == "Running" else p for p in self.phases)
+        return replace(self, phases=phases)
+
     def succeed(self, now: float) -> Progress:
         """Everything is done."""
         self._assert_open("succeed")

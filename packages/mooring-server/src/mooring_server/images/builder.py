@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from mooring_server.images.locks import Lock, LockCache, key_of
 from mooring_server.images.pythons import Python, Pythons
 from mooring_server.images.resolve import Resolver
 from mooring_server.images.sbom import sbom_json
-from mooring_server.images.scratch import KeyedLocks, Scratch
+from mooring_server.images.scratch import KeyedLocks, Scratch, kill_left
 from mooring_server.images.types import BuildRequest, BuiltImage, Reporter, TreeFile
 from mooring_server.images.uv import Uv
 from mooring_server.images.wheels import WheelLayers
@@ -43,6 +44,7 @@ class ImageBuilder:
 
     def __init__(self, store: ContentStore, cache_dir: Path) -> None:
         self._store = store
+        self._cache = cache_dir
         self._pythons = Pythons()
         self._scratch = Scratch(cache_dir / "tmp")
         self._layers = LayerCache(store, cache_dir / "layers")
@@ -52,7 +54,13 @@ class ImageBuilder:
         self._busy = KeyedLocks()
 
     def clean_stale(self) -> int:
-        """Remove what killed builds have left; to be called when the server starts."""
+        """End and remove what killed builds have left; to be called when the server starts."""
+        kill_left(self._cache / "tmp", self._cache / "uv")
+        for cache in ("layers", "locks"):
+            for path in (self._cache / cache).glob(".*"):
+                path.unlink()
+        for path in (self._cache / "uv").glob(".tmp*"):
+            shutil.rmtree(path, ignore_errors=True)
         return self._scratch.clean_stale()
 
     def build(self, request: BuildRequest, reporter: Reporter) -> BuiltImage:

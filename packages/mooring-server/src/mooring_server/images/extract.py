@@ -18,6 +18,7 @@ from isal.igzip_lib import IsalError
 from mooring_server.domain.errors import PhaseFailed
 
 _BUFFER = 1 << 20
+_IsalError = cast("type[Exception]", IsalError)  # its stub does not say what it is
 # What the file system says to names and times that it cannot have.
 _NO_NAME = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EOVERFLOW})
 
@@ -55,7 +56,7 @@ class Extractor:
                 for member in archive:
                     self._member(archive, member)
         # OverflowError: times outside of what the file system has; ValueError: among others, texts that are no names.
-        except (tarfile.TarError, EOFError, IsalError, igzip.BadGzipFile, ValueError, OverflowError) as error:
+        except (tarfile.TarError, EOFError, _IsalError, igzip.BadGzipFile, ValueError, OverflowError) as error:
             raise _damaged(blob, error) from error
         except OSError as error:
             if error.errno not in _NO_NAME:  # a full disk is no fault of the layer

@@ -14,7 +14,7 @@ from mooring_server.services.signals import Signals
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
 from mooring_server.store.retention import Retention
-from mooring_server.store.tables import Counter, Workspace
+from mooring_server.store.tables import Counter, Service, Workspace
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,13 @@ class Context:
     sign: Callable[[str], str] = _unsigned
     wake_image: Callable[[int], None] = _nobody
     wake_service: Callable[[int], None] = _nobody
+
+    def supervisor_lost(self, uid: str) -> None:
+        """Look at the service whose supervisor has ended."""
+        with self.db.read() as session:
+            found = session.scalar(select(Service.id).where(Service.uid == uid))
+        if found is not None:
+            self.wake_service(found)
 
 
 def find_workspace(session: Session, ref: WorkspaceRef) -> Workspace:

@@ -197,7 +197,7 @@ def check_files(context: Context, files: list[dict[str, Any]]) -> list[FileView]
     check_tree(file["path"] for file in files)
     for file in files:
         check_digest(file["digest"])
-        if not context.store.has(file["digest"]):
+        if not context.store.touch(file["digest"]):
             raise InvalidRequest(
                 "BlobMissing",
                 f"The content of {file['path']!r} was not uploaded.",

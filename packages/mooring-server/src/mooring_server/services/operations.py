@@ -78,7 +78,7 @@ class Operations:
         """Where the operation stands; None if it is not known."""
         with self._context.db.read() as session:
             operation = session.get(Operation, operation_id)
-            return None if operation is None else _progress(operation)
+            return None if operation is None else progress_of(operation)
 
     def advance(self, operation_id: str, step: Callable[[Progress], Progress | None]) -> bool:
         """Apply one transition unless the operation has ended. Returns whether it was applied."""
@@ -87,6 +87,23 @@ class Operations:
         if applied:
             self._context.signals.notify(operation_id)
         return applied
+
+    def resume(self) -> int:
+        """Begin the running phases anew after a start of the server; how many operations were under way.
+
+        What was begun before is begun again, so that the time in which no server ran does not count.
+        """
+        with self._context.db.write() as session:
+            running = session.scalars(
+                select(Operation).where(Operation.state == OperationState.RUNNING.value)
+            ).all()
+            for operation in running:
+                successor = progress_of(operation).resume(time.time())
+                operation.phases = [asdict(p) for p in successor.phases]
+        for operation in running:
+            phase = progress_of(operation).current
+            self.log(operation.id, phase.name if phase else "", "The server was started again; going on.")
+        return len(running)
 
     def log(self, operation_id: str, phase: str, *messages: str) -> None:
         """Append lines to the operation's log."""
@@ -146,7 +163,7 @@ def advance(session: Session, operation_id: str, step: Callable[[Progress], Prog
     operation = session.get(Operation, operation_id)
     if operation is None:
         return False
-    progress = _progress(operation)
+    progress = progress_of(operation)
     if progress.state.ended:
         return False
     successor = step(progress)
@@ -165,14 +182,15 @@ def supersede(session: Session, operation_id: str, reason: str) -> None:
     advance(session, operation_id, lambda p: p.cancel(error, time.time()))
 
 
-def _progress(operation: Operation) -> Progress:
+def progress_of(operation: Operation) -> Progress:
+    """Where an operation stands, as the state machine knows it."""
     return Progress(
         OperationState(operation.state), tuple(Phase(**p) for p in operation.phases), operation.error
     )
 
 
 def _view(workspace: Workspace, operation: Operation, lines: list[LogLine]) -> OperationView:
-    progress = _progress(operation)
+    progress = progress_of(operation)
     return {
         "id": operation.id,
         "operationType": operation.kind,

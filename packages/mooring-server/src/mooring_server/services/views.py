@@ -204,6 +204,24 @@ class WorkspaceView(TypedDict):
     provisioningState: str
 
 
+class FindingView(TypedDict):
+    """Something that is not as it should be; see `services.checks.finding`."""
+
+    code: str
+    severity: str
+    subject: str
+    message: str
+    hint: str
+
+
+class ReportView(TypedDict):
+    """What a check of the data directory found, and how much it looked at."""
+
+    ok: bool
+    findings: list[FindingView]
+    checked: dict[str, int]
+
+
 class TokenView(TypedDict):
     """A token, without the token. ``workspaces`` are ARM ids, null for all."""
 

@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -178,6 +179,7 @@ class ContentStore:
         self.root = root
         self.uploads = root / "uploads"
         self._blobs = root / "blobs" / "sha256"
+        self._ages = threading.Lock()
         self.uploads.mkdir(parents=True, exist_ok=True)
         self._blobs.mkdir(parents=True, exist_ok=True)
 
@@ -226,7 +228,7 @@ class ContentStore:
     def put_bytes(self, data: bytes) -> str:
         """Store ``data`` and give its digest."""
         digest = digest_of(data)
-        if self.has(digest):
+        if self.touch(digest):
             return digest
         with self.writer() as writer:
             writer.write(data)
@@ -242,6 +244,32 @@ class ContentStore:
     def writer(self) -> BlobWriter:
         """Begin a blob whose bytes come in pieces."""
         return BlobWriter(self)
+
+    def touch(self, digest: str) -> bool:
+        """Whether the blob is stored; if so it counts as new, and `delete_older` leaves it for its grace.
+
+        Whoever is going to refer to a blob calls this instead of `has`: nobody deletes it between the answer and
+        the reference.
+        """
+        with self._ages:
+            try:
+                os.utime(self._location(digest))
+            except FileNotFoundError:
+                return False
+        return True
+
+    def delete_older(self, digest: str, horizon: float) -> int:
+        """Remove the blob if nobody has stored or touched it since ``horizon``; the bytes it had, 0 if it stays."""
+        path = self._location(digest)
+        with self._ages:
+            try:
+                found = path.stat()
+            except FileNotFoundError:
+                return 0
+            if found.st_mtime > horizon:
+                return 0
+            path.unlink()
+        return found.st_size
 
     def delete(self, digest: str) -> bool:
         """Remove the blob; False if there was none."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session, sessionmaker
 
 from mooring_server.domain.errors import MooringError
@@ -128,6 +129,25 @@ class Database:
             except BaseException:
                 session.rollback()
                 raise
+
+    def damage(self) -> list[str]:
+        """What the database itself finds wrong with its pages and indexes; empty when it is sound."""
+        if self.engine.dialect.name != "sqlite":
+            return []
+        try:
+            with self.engine.connect() as connection:
+                lines = connection.execute(text("PRAGMA integrity_check(20)")).scalars().all()
+        except DatabaseError as error:
+            return [str(error.orig)]
+        return [str(line) for line in lines if line != "ok"]
+
+    def dangling(self) -> list[tuple[str, int, str]]:
+        """Rows that refer to nothing: table, row and the table referred to."""
+        if self.engine.dialect.name != "sqlite":
+            return []  # others never let it come to that
+        with self.engine.connect() as connection:
+            rows = connection.execute(text("PRAGMA foreign_key_check")).all()
+        return [(str(row[0]), int(row[1] or 0), str(row[2])) for row in rows]
 
     def close(self) -> None:
         """Close all connections."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -90,6 +90,13 @@ class Target(Protocol):
         """Stop it and remove everything it left."""
         ...
 
-    def prune(self, keep: set[str]) -> None:
-        """Remove what was prepared for images other than ``keep`` (manifest digests)."""
+    def known(self) -> list[str]:
+        """The uids of all services of which anything is here, running or not, asked for or not."""
+        ...
+
+    def prune(self, keep: Callable[[], set[str]]) -> None:
+        """Remove what was prepared for images other than those ``keep`` gives (manifest digests).
+
+        It is called when no image is being prepared, so that what it does not name yet is not there either.
+        """
         ...

@@ -53,6 +53,9 @@ def up(
         bool, typer.Option("--insecure", help="Let other machines connect without TLS.")
     ] = False,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay attached; Ctrl+C stops it.")] = False,
+    at_boot: Annotated[
+        bool, typer.Option("--at-boot", help="Instead, write a systemd unit that starts it.")
+    ] = False,
 ) -> None:
     """Start the per-user server. Scripts and commands start it by themselves when they need it.
 
@@ -63,6 +66,7 @@ def up(
       mooring up --port 8777
       mooring up --foreground
       mooring up --host 0.0.0.0 --port 8777 --tls-cert server.pem --tls-key server.key
+      mooring up --at-boot
     """
     from mooring.sdk import local_server
 
@@ -76,6 +80,9 @@ def up(
     }
     arguments = [text for name, value in named.items() if value is not None for text in (name, str(value))]
     arguments += [name for name, chosen in (("--no-tls", no_tls), ("--insecure", insecure)) if chosen]
+    if at_boot:
+        _write_unit(session, arguments)
+        return
     if found is not None and (foreground or arguments):
         raise CliError(
             "ServerRunning",
@@ -88,6 +95,40 @@ def up(
     if found is None:
         local_server.start(arguments)
     session.show(local_server.status(), STATUS_FIELDS)
+
+
+def _write_unit(session: Session, arguments: list[str]) -> None:
+    from mooring.cli import boot
+    from mooring.sdk import local_server
+
+    unit = boot.unit_for(local_server.home(), local_server.usual_home())
+    changed = unit.write(local_server.home(), arguments)
+    steps = boot.next_steps(unit)
+    if session.json:
+        session.show({"unit": str(unit.path), "changed": changed, "enabled": True, "next": steps}, ())
+        return
+    session.say(f"{'Wrote and enabled' if changed else 'Enabled already:'} {unit.path}")
+    for step in steps:
+        session.say(step)
+
+
+def _remove_unit(session: Session, *, dry_run: bool) -> None:
+    from mooring.cli import boot
+    from mooring.sdk import local_server
+
+    unit = boot.unit_for(local_server.home(), local_server.usual_home())
+    if dry_run:
+        session.say(f"Would remove {unit.path}.")
+        return
+    removed = unit.remove()
+    if session.json:
+        session.show({"unit": str(unit.path), "removed": removed}, ())
+        return
+    session.say(
+        f"Removed {unit.path}; nothing starts the server at boot." if removed else "There was no unit."
+    )
+    if removed and boot.systemd_runs():
+        session.say(f"systemd forgets it with: {unit.systemctl} daemon-reload")
 
 
 def _foreground(home: str, arguments: list[str]) -> None:
@@ -112,17 +153,25 @@ def down(
     services: Annotated[
         bool, typer.Option("--services", help="Also stop the services that run here.")
     ] = False,
+    at_boot: Annotated[
+        bool, typer.Option("--at-boot", help="Instead, remove the unit of mooring up --at-boot.")
+    ] = False,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Stop the per-user server. Deployed services go on answering.
 
-    With --services their processes stop as well; nothing is deleted, and `mooring up` starts them again.
+    With --services their processes stop as well; nothing is deleted, and `mooring up` starts them again. With
+    --at-boot nothing is stopped; the server just does not start with the machine any more.
 
     Examples:
       mooring down
       mooring down --services --yes
+      mooring down --at-boot
     """
+    if at_boot:
+        _remove_unit(session, dry_run=dry_run)
+        return
     from mooring.cli import processes
     from mooring.cli.confirm import confirm
     from mooring.sdk import local_server

@@ -35,8 +35,11 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 def home() -> Path:
     """Where the per-user server keeps its data: ``MOORING_HOME``, else the user's data directory."""
     named = os.environ.get("MOORING_HOME")
-    if named:
-        return Path(named).expanduser().absolute()
+    return Path(named).expanduser().absolute() if named else usual_home()
+
+
+def usual_home() -> Path:
+    """`home` without ``MOORING_HOME``."""
     data = os.environ.get("XDG_DATA_HOME")
     return (Path(data) if data else Path.home() / ".local" / "share") / "mooring"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
@@ -33,13 +32,7 @@ def blob_routes(workspaces: Workspaces, store: ContentStore) -> APIRouter:
     def missing(ref: Ref, body: DigestList) -> dict[str, list[str]]:
         """Which of these the server does not have yet. Those it has are kept for at least an hour."""
         workspaces.get(ref)
-        lacking = []
-        for digest in body.digests:
-            if store.has(check_digest(digest)):
-                os.utime(store.path(digest))  # garbage collection leaves what is young
-            else:
-                lacking.append(digest)
-        return {"missing": lacking}
+        return {"missing": [digest for digest in body.digests if not store.touch(check_digest(digest))]}
 
     @router.put(WORKSPACE + "/blobs/{digest}", status_code=201)
     @needs(CONTRIBUTOR)
