@@ -40,14 +40,21 @@ def in_source(source: str) -> Iterator[tuple[str, int]]:
     """The codes in one file."""
     for node in ast.walk(ast.parse(source)):
         for candidate in _candidates(node):
-            both = [candidate.body, candidate.orelse] if isinstance(candidate, ast.IfExp) else [candidate]
-            for text in both:
+            for text in _alternatives(candidate):
                 if (
                     isinstance(text, ast.Constant)
                     and isinstance(text.value, str)
                     and CODE.fullmatch(text.value)
                 ):
                     yield text.value, text.lineno
+
+
+def _alternatives(value: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(value, ast.IfExp):
+        yield from _alternatives(value.body)
+        yield from _alternatives(value.orelse)
+    else:
+        yield value
 
 
 def _candidates(node: ast.AST) -> Iterator[ast.expr]:

@@ -156,6 +156,7 @@ def confined(mode: str, user: int, more: Mapping[str, str] | None = None) -> Ite
         ):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(SECRET, encoding="utf-8")
+        (data / "services" / "mine").mkdir(mode=0o700)
         for path in (base, *base.rglob("*")):
             os.chown(path, user, user if user != os.geteuid() else -1)
         service = Service(data / "services" / "mine", command, {**environment(home), **(more or {})})

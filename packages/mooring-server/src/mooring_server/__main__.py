@@ -15,6 +15,11 @@ from pathlib import Path
 import mooring_server
 from mooring_server.app import create_app
 from mooring_server.domain.errors import MooringError
+from mooring_server.domain.init_timeout import (
+    DEFAULT_INIT_SECONDS,
+    INIT_TIMEOUT_VARIABLE,
+    parse_init_seconds,
+)
 from mooring_server.services.checks.checker import check, missing_database
 from mooring_server.services.restores import finish
 from mooring_server.serving import Server, check_exposure, join, listen, local_host
@@ -58,6 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback only)")
     parser.add_argument("--port", type=int, help="port (default: that of the last run, else a free one)")
     parser.add_argument(
+        "--init-timeout",
+        metavar="SECONDS",
+        help="what init() may take where the environment does not say "
+        f"({INIT_TIMEOUT_VARIABLE}; default: {DEFAULT_INIT_SECONDS:.0f})",
+    )
+    parser.add_argument(
         "--check",
         action="store_true",
         help="look at the data while no server runs, print findings as JSON, end",
@@ -92,7 +103,13 @@ def _check(home: Home, *, deep: bool) -> int:
     return 0 if report.ok else 1
 
 
+def _init_seconds(given: str | None) -> float:
+    text = given or os.environ.get(INIT_TIMEOUT_VARIABLE)
+    return parse_init_seconds(text) if text else DEFAULT_INIT_SECONDS
+
+
 def _serve(home: Home, options: argparse.Namespace) -> None:
+    init_seconds = _init_seconds(options.init_timeout)
     settings = _remember(Settings.load(home), options)
     certificate = _certificate(settings)
     listener = listen(options.host, options.port, settings.port)
@@ -102,7 +119,11 @@ def _serve(home: Home, options: argparse.Namespace) -> None:
     settings = replace(settings, port=port)
     scheme = "https" if certificate else "http"
     app = create_app(
-        home, token=settings.token, address=join(_public_name(settings, options.host), port), scheme=scheme
+        home,
+        token=settings.token,
+        address=join(_public_name(settings, options.host), port),
+        scheme=scheme,
+        init_seconds=init_seconds,
     )
     settings.save(home)  # not before: data of a newer Mooring are refused, and left as they are
     announcement = {

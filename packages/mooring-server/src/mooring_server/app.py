@@ -18,6 +18,7 @@ from mooring_server.controllers.garbage import Housekeeper
 from mooring_server.controllers.images import ImageController
 from mooring_server.controllers.runner import Runner
 from mooring_server.controllers.webservices import ServiceController
+from mooring_server.domain.init_timeout import DEFAULT_INIT_SECONDS
 from mooring_server.edges.attempts import Attempts
 from mooring_server.edges.audit import AuditLog
 from mooring_server.edges.native import backup as backup_edge
@@ -60,7 +61,14 @@ _HOUSEKEEPING_THREADS = 2
 _STOP_SECONDS = 3.0
 
 
-def create_app(home: Home, *, token: str, address: str, scheme: str = "http") -> FastAPI:
+def create_app(
+    home: Home,
+    *,
+    token: str,
+    address: str,
+    scheme: str = "http",
+    init_seconds: float = DEFAULT_INIT_SECONDS,
+) -> FastAPI:
     """The server's application.
 
     Args:
@@ -68,6 +76,7 @@ def create_app(home: Home, *, token: str, address: str, scheme: str = "http") ->
         token: what callers of the native API must show.
         address: ``host:port`` under which it is reached.
         scheme: ``https`` when it speaks TLS.
+        init_seconds: what ``init()`` may take where the image does not say.
     """
     started = now()
     store = ContentStore(home.content)
@@ -77,6 +86,7 @@ def create_app(home: Home, *, token: str, address: str, scheme: str = "http") ->
         address=address,
         scheme=scheme,
         user=_user(),
+        init_seconds=init_seconds,
         sign=partial(signature, token.encode()),
     )
     operations = Operations(context)
@@ -114,7 +124,7 @@ def create_app(home: Home, *, token: str, address: str, scheme: str = "http") ->
     )
     tokens, audit = Tokens(context), AuditLog(home.audit)
     app.add_middleware(Guard, gate=Gate(token, tokens.authenticate, Attempts(), audit))
-    install_error_handlers(app)
+    install_error_handlers(app, home.path)
 
     app.include_router(server_edge.routes(home, started))
     app.include_router(backup_edge.routes(lambda: Backup(home, store, context.retention)))

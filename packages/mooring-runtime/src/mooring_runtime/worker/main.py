@@ -71,9 +71,9 @@ def main():
     supervisor.send({"event": "started", "python": sys.version.split()[0]})
     entry.set_search_path(settings, os.path.join(_HERE, "shim"))
     try:
-        module = entry.load(settings)
+        module = entry.load(settings, termination)
         scorer = scoring.Scorer(module.run, termination)
-        entry.initialise(module)
+        entry.initialise(module, termination)
     except entry.EntryError as exc:
         # Also where users look first: the log outlives the process.
         sys.stderr.write("mooring: {}\n{}".format(exc, exc.facts.get("traceback", "")))

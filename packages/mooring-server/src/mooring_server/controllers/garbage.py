@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, select
 
 from mooring_server.domain.lifecycle import OperationState
 from mooring_server.services.context import Context
-from mooring_server.services.operations import Operations
+from mooring_server.services.operations import Operations, advance
 from mooring_server.services.references import referenced
 from mooring_server.settings import Collection
 from mooring_server.store.tables import Image, Model, Operation, Service, ServiceRevision
@@ -43,6 +43,7 @@ class Housekeeper:
         self._settings = settings
         # What the last collection saw, and when.
         self._seen: tuple[tuple[Any, ...], float] | None = None
+        self._started = time.time(), time.monotonic()
 
     def known(self) -> Iterable[int]:
         """The duties."""
@@ -95,14 +96,36 @@ class Housekeeper:
         """End operations whose phase passed its deadline; their controllers see it and settle."""
         open_states = (OperationState.NOT_STARTED.value, OperationState.RUNNING.value)
         with self._context.db.read() as session:
-            running = session.scalars(select(Operation).where(Operation.state.in_(open_states))).all()
+            running = session.scalars(select(Operation.id).where(Operation.state.in_(open_states))).all()
+        self._context.ages.keep(running)
         for operation in running:
-            if self._operations.advance(operation.id, lambda p: p.expire(time.time())):
-                log.warning("operation %s (%s) passed its deadline", operation.id, operation.kind)
-                with self._context.db.read() as session:
-                    waiting = session.scalars(select(Service.id).where(Service.operation_id == operation.id))
-                    for service in waiting:
-                        self._context.wake_service(service)
+            progress = self._operations.progress(operation)
+            phase = progress.current if progress is not None else None
+            if phase is None:
+                continue
+            age = self._context.ages.age(operation, phase.name)
+            if age >= phase.deadline_seconds:
+                self._expire(operation, phase.name, age)
+
+    def _expire(self, operation: str, phase: str, age: float) -> None:
+        """End one, unless it has gone on meanwhile; an image that was built for it has failed then."""
+        with self._context.db.write() as session:
+            if not advance(
+                session,
+                operation,
+                lambda p: p.expire(age, time.time()) if p.current and p.current.name == phase else None,
+            ):
+                return
+            error = session.get_one(Operation, operation).error
+            for image in session.scalars(
+                select(Image).where(Image.operation_id == operation, Image.state == "Running")
+            ):
+                image.state, image.error = "Failed", error
+            waiting = session.scalars(select(Service.id).where(Service.operation_id == operation)).all()
+        log.warning("operation %s passed its deadline in phase %s", operation, phase)
+        self._context.signals.notify(operation)
+        for service in waiting:
+            self._context.wake_service(service)
 
     def collect(self) -> bool:
         """Delete superseded images of services, blobs that nothing refers to, and old operations.
@@ -122,16 +145,22 @@ class Housekeeper:
         self._drop_operations()
         return True
 
+    def _clock_ahead(self) -> float:
+        """Seconds by which the clock was set forward since the start: what is young looks that much older."""
+        wall, steady = self._started
+        return max(0.0, (time.time() - wall) - (time.monotonic() - steady))
+
     def _drop_blobs(self) -> None:
         # The candidates before the references: what comes later is not looked at.
         candidates = list(self._context.store.digests())
         with self._context.db.read() as session:
             kept = referenced(session, self._context.store)
-        horizon = time.time() - self._settings.grace_seconds
+        grace = self._settings.grace_seconds + self._clock_ahead()
+        horizon = time.time() - grace
         for digest in candidates:
             if digest not in kept:
                 self._context.store.delete_older(digest, horizon)
-        self._context.store.remove_stale_uploads(self._settings.grace_seconds)
+        self._context.store.remove_stale_uploads(grace)
 
     def _built(self) -> set[str]:
         """The manifests of all images."""

@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from mooring_server.controllers.images import internal_error
 from mooring_server.domain.errors import MooringError, from_json
+from mooring_server.domain.init_timeout import init_seconds
 from mooring_server.services.context import Context
 from mooring_server.services.operations import OperationReporter, Operations, advance
 from mooring_server.services.revisions import record_good
@@ -51,7 +53,7 @@ class ServiceController:
             service = session.get(Service, key)
             if service is None:
                 return None
-            spec = None if service.deleting else _spec(service, self._keys(session, service))
+            spec = None if service.deleting else self._spec(session, service)
         if spec is None:
             return self._delete(service)
         if service.settled == service.generation:
@@ -177,16 +179,20 @@ class ServiceController:
         return None
 
     @staticmethod
-    def _keys(session: Any, service: Service) -> tuple[str, ...]:
+    def _keys(session: Session, service: Service) -> tuple[str, ...]:
         if not service.config.get("authEnabled"):
             return ()
         keys = session.get_one(ServiceKeys, (service.workspace_id, service.scope, service.name))
         return (keys.primary, keys.secondary)
 
+    def _spec(self, session: Session, service: Service) -> ServiceSpec:
+        return _spec(service, self._keys(session, service), self._context.init_seconds)
 
-def _spec(service: Service, keys: tuple[str, ...]) -> ServiceSpec:
+
+def _spec(service: Service, keys: tuple[str, ...], default_init_seconds: float) -> ServiceSpec:
     resources = service.config["containerResourceRequirements"]
-    variables = (service.image.request.get("environment") or {}).get("environmentVariables") or {}
+    environment = service.image.request.get("environment") or {}
+    variables = environment.get("environmentVariables") or {}
     workers = str(variables.get("WORKER_COUNT", "1"))
     return ServiceSpec(
         uid=service.uid,
@@ -198,6 +204,7 @@ def _spec(service: Service, keys: tuple[str, ...]) -> ServiceSpec:
         cpu_cores=float(resources["cpu"]),
         memory_bytes=int(float(resources["memoryInGB"]) * _GB),
         port=int(service.config.get("port") or 0),
+        init_seconds=init_seconds(environment, default_init_seconds),
         workers=min(max(int(workers), 1), 64) if workers.isdecimal() else 1,
         env={
             "SERVICE_NAME": service.name,

@@ -20,15 +20,15 @@ class Scratch:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         self._live: set[str] = set()
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
     def directory(self) -> Iterator[Path]:
         """A new directory; what is still in it afterwards is removed."""
-        self._root.mkdir(parents=True, exist_ok=True)
-        path = Path(tempfile.mkdtemp(dir=self._root, prefix=f"{os.getpid()}.{_started(os.getpid())}-"))
+        self.root.mkdir(parents=True, exist_ok=True)
+        path = Path(tempfile.mkdtemp(dir=self.root, prefix=f"{os.getpid()}.{_started(os.getpid())}-"))
         with self._lock:
             self._live.add(path.name)
         try:
@@ -40,10 +40,10 @@ class Scratch:
 
     def clean_stale(self) -> int:
         """Remove what processes left that no longer live; how many directories there were."""
-        if not self._root.is_dir():
+        if not self.root.is_dir():
             return 0
         removed = 0
-        for path in self._root.iterdir():
+        for path in self.root.iterdir():
             with self._lock:
                 ours = path.name in self._live
             owner, _, started = path.name.partition("-")[0].partition(".")

@@ -86,7 +86,7 @@ class Unpacker:
 
         Raises:
             NotFound: code ``BlobNotFound``.
-            PhaseFailed: codes ``PythonNotAvailable``, ``LayerUnsafe``, ``LayerDamaged``.
+            PhaseFailed: codes ``PythonNotAvailable``, ``LayerUnsafe``, ``LayerTooLarge``, ``LayerDamaged``.
             MooringError: codes ``DiskFull``, ``ImageInvalid``.
         """
         with self._pruning:  # see `prune`
@@ -201,17 +201,17 @@ class Unpacker:
         with self._busy.hold(f"{group}/{name}"):
             if target.is_dir():
                 return target
-            with self._scratch.directory() as folder:
-                made = folder / "made"
-                made.mkdir()
-                try:
+            try:
+                with self._scratch.directory() as folder:
+                    made = folder / "made"
+                    made.mkdir()
                     fill(made)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     made.rename(target)
-                except OSError as error:
-                    if error.errno in {errno.EEXIST, errno.ENOTEMPTY} and target.is_dir():
-                        return target  # another process was faster
-                    raise disk_full(error, self._root, 1, phase="Unpack") or error from error
+            except OSError as error:
+                if error.errno in {errno.EEXIST, errno.ENOTEMPTY} and target.is_dir():
+                    return target  # another process was faster
+                raise disk_full(error, self._root, 1, phase="Unpack") or error from error
         return target
 
 

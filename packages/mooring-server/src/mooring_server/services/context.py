@@ -9,7 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mooring_server.domain.errors import NotFound
+from mooring_server.domain.init_timeout import DEFAULT_INIT_SECONDS
 from mooring_server.domain.names import workspace_key
+from mooring_server.services.phase_ages import PhaseAges
 from mooring_server.services.signals import Signals
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
@@ -40,6 +42,8 @@ class Context:
     """Stores, signals and the way to wake the controllers.
 
     Attributes:
+        ages: how long phases have been running.
+        init_seconds: what ``init()`` may take where the image does not say.
         address: ``host:port`` of this server, as callers and registry clients reach it.
         scheme: ``http`` or ``https``.
         user: the name recorded as creator.
@@ -51,6 +55,8 @@ class Context:
     store: ContentStore
     signals: Signals = field(default_factory=Signals)
     retention: Retention = field(default_factory=Retention)
+    ages: PhaseAges = field(default_factory=PhaseAges)
+    init_seconds: float = DEFAULT_INIT_SECONDS
     address: str = "127.0.0.1:0"
     scheme: str = "http"
     user: str = "unknown"

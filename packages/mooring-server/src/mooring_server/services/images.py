@@ -12,6 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from mooring_server.domain.credentials import without_credentials
 from mooring_server.domain.entry_script import check_entry_script
 from mooring_server.domain.errors import Conflict, InvalidRequest, NotFound
+from mooring_server.domain.init_timeout import init_seconds
 from mooring_server.domain.names import check_name, split_id
 from mooring_server.images.nocode import nocode_request
 from mooring_server.images.types import BuildRequest, ModelTree, TreeFile
@@ -196,7 +197,7 @@ def prepare_request(
     file = next((f for f in prepared["files"] if f["path"] == path), None)
     if file is None:
         raise InvalidRequest(
-            "EntryScriptMissing",
+            "EntryScriptNotFound",
             f"The entry script {script!r} is not among the uploaded files.",
             hint=f"It is looked for in the source directory {folder!r}; give its path relative to it."
             if folder
@@ -211,6 +212,7 @@ def prepare_request(
     check_entry_script(script, context.store.path(file["digest"]).read_bytes())
     if request.get("environment") is None:
         prepared["environment"] = {}
+    init_seconds(prepared["environment"], context.init_seconds)
     return prepared
 
 

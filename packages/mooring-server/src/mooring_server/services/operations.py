@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
 
@@ -14,12 +14,20 @@ from sqlalchemy.orm import Session
 from mooring_server.domain.errors import MooringError, NotFound
 from mooring_server.domain.lifecycle import OperationState, Phase, Progress
 from mooring_server.services.context import Context, WorkspaceRef, find_workspace
+from mooring_server.services.phase_ages import PhaseAges
 from mooring_server.services.views import OperationView
 from mooring_server.store.tables import LogLine, Operation, Workspace, now
 
 
 def start_operation(
-    session: Session, workspace: Workspace, kind: str, plan: str, *, resource: str, resource_id: str
+    session: Session,
+    workspace: Workspace,
+    kind: str,
+    plan: str,
+    *,
+    resource: str,
+    resource_id: str,
+    deadlines: Mapping[str, float] | None = None,
 ) -> Operation:
     """Record a new operation in the caller's transaction.
 
@@ -30,8 +38,9 @@ def start_operation(
         plan: its phases, a key of `domain.lifecycle.PLANS`.
         resource: collection of the resource (``services``, ``images``).
         resource_id: its name or id there.
+        deadlines: seconds for phases that have others than `domain.lifecycle.PHASE_DEADLINES`.
     """
-    progress = Progress.plan(plan)
+    progress = Progress.plan(plan, deadlines)
     operation = Operation(
         id=str(uuid.uuid4()),
         workspace_id=workspace.id,
@@ -72,7 +81,7 @@ class Operations:
                 .where(LogLine.operation_id == operation_id, LogLine.seq > after)
                 .order_by(LogLine.seq)
             ).all()
-            return _view(workspace, operation, list(lines))
+            return _view(workspace, operation, list(lines), self._context.ages)
 
     def progress(self, operation_id: str) -> Progress | None:
         """Where the operation stands; None if it is not known."""
@@ -189,7 +198,7 @@ def progress_of(operation: Operation) -> Progress:
     )
 
 
-def _view(workspace: Workspace, operation: Operation, lines: list[LogLine]) -> OperationView:
+def _view(workspace: Workspace, operation: Operation, lines: list[LogLine], ages: PhaseAges) -> OperationView:
     progress = progress_of(operation)
     return {
         "id": operation.id,
@@ -207,6 +216,7 @@ def _view(workspace: Workspace, operation: Operation, lines: list[LogLine]) -> O
                 "startedTime": _iso(p.started),
                 "endTime": _iso(p.ended),
                 "deadlineSeconds": p.deadline_seconds,
+                "elapsedSeconds": _elapsed(operation, p, ages),
                 "detail": p.detail,
             }
             for p in progress.phases
@@ -221,6 +231,14 @@ def workspace_path(workspace: Workspace) -> str:
         f"/mooring/v1/subscriptions/{workspace.subscription}/resourceGroups/{workspace.resource_group}"
         f"/workspaces/{workspace.name}"
     )
+
+
+def _elapsed(operation: Operation, phase: Phase, ages: PhaseAges) -> float | None:
+    if phase.state == "Running":
+        return round(ages.age(operation.id, phase.name), 3)
+    if phase.started is None or phase.ended is None:
+        return None
+    return round(max(0.0, phase.ended - phase.started), 3)
 
 
 def _iso(seconds: float | None) -> str | None:

@@ -140,6 +140,7 @@ class PhaseView(TypedDict):
     startedTime: str | None
     endTime: str | None
     deadlineSeconds: float
+    elapsedSeconds: float | None
     detail: str
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mooring_server.domain.errors import Conflict, InvalidRequest, NotFound
+from mooring_server.domain.init_timeout import INIT_SLACK_SECONDS, init_seconds
 from mooring_server.domain.names import check_name
 from mooring_server.domain.service_config import CONFIG_FIELDS, check_config
 from mooring_server.services.context import Context, WorkspaceRef, find_workspace
@@ -291,6 +292,7 @@ class Webservices:
             "BuildAndDeploy" if building else "Deploy",
             resource=self._collection,
             resource_id=service.name,
+            deadlines={"Init": self._init_seconds(image) + INIT_SLACK_SECONDS},
         )
         if building:
             image.operation_id = operation.id
@@ -300,6 +302,9 @@ class Webservices:
         service.modified = now()
         session.flush()
         return Begun(service_view(self._context, session, service), image.id, service.id)
+
+    def _init_seconds(self, image: Image) -> float:
+        return init_seconds(image.request.get("environment"), self._context.init_seconds)
 
     def _wake(self, begun: Begun) -> ServiceView:
         """Wake the controllers, after the commit: before it they would see nothing new."""

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})\Z")
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+FULL = {errno.ENOSPC, errno.EDQUOT}
+_NOTHING = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,26 @@ def parse_digest(digest: str) -> str:
     return match.group(1)
 
 
+def nothing_free(directory: Path) -> bool:
+    """Whether the file system of ``directory`` is as good as full, for failures that do not say so themselves."""
+    return shutil.disk_usage(directory).free < _NOTHING
+
+
+def full_disk(
+    directory: Path, needed: int, *, phase: str, evidence: dict[str, str] | None = None
+) -> MooringError:
+    """The error for a full disk; arguments as of `disk_full`."""
+    free = shutil.disk_usage(directory).free
+    return MooringError(
+        "DiskFull",
+        f"No space is left below {directory}: {free:,} bytes are free, at least {needed:,} are needed.",
+        hint="Free some space, delete images and models that are no longer used, or move MOORING_HOME.",
+        phase=phase,
+        evidence={"free": str(free), "needed": str(needed), **(evidence or {})},
+        status_code=507,
+    )
+
+
 def disk_full(error: OSError, directory: Path, needed: int, *, phase: str = "Upload") -> MooringError | None:
     """The error to show when ``error`` says that no space is left, else None.
 
@@ -74,17 +95,9 @@ def disk_full(error: OSError, directory: Path, needed: int, *, phase: str = "Upl
         needed: bytes that had to be written, as far as known.
         phase: of the operation that needed them.
     """
-    if error.errno not in _FULL:
+    if error.errno not in FULL:
         return None
-    free = shutil.disk_usage(directory).free
-    return MooringError(
-        "DiskFull",
-        f"No space is left below {directory}: {free:,} bytes are free, at least {needed:,} are needed.",
-        hint="Free some space, delete images and models that are no longer used, or move MOORING_HOME.",
-        phase=phase,
-        evidence={"free": str(free), "needed": str(needed)},
-        status_code=507,
-    )
+    return full_disk(directory, needed, phase=phase)
 
 
 class BlobWriter:
@@ -97,7 +110,10 @@ class BlobWriter:
         self._store = store
         self._hash = hashlib.sha256()
         self.size = 0
-        descriptor, name = tempfile.mkstemp(dir=store.uploads)
+        try:
+            descriptor, name = tempfile.mkstemp(dir=store.uploads)
+        except OSError as error:
+            raise disk_full(error, store.root, 1) or error from error
         self._path = Path(name)
         # Unbuffered: writers give large pieces, and nothing may be left to flush when the disk is full.
         self._file = os.fdopen(descriptor, "wb", buffering=0)

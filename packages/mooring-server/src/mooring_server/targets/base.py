@@ -20,6 +20,7 @@ class ServiceSpec:
         cpu_cores: ceiling once the service is ready.
         memory_bytes: hard limit of each worker.
         port: a fixed port, or 0 for one that the target chooses once.
+        init_seconds: what ``init()`` may take.
         env: variables beside those of the image (``SERVICE_NAME``, ...).
     """
 
@@ -34,6 +35,7 @@ class ServiceSpec:
     port: int = 0
     workers: int = 1
     scoring_timeout_ms: int = 60_000
+    init_seconds: float = 300.0
     env: Mapping[str, str] = field(default_factory=dict)
 
 

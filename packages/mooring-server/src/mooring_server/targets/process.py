@@ -17,6 +17,7 @@ from mooring_runtime.supervisor.client import SupervisorClient, SupervisorUnavai
 from mooring_runtime.supervisor.failure import SupervisorError
 from mooring_server.domain.errors import MooringError, PhaseFailed, from_json
 from mooring_server.images.unpack import Unpacker
+from mooring_server.store.content import disk_full, full_disk, nothing_free
 from mooring_server.targets.base import Observation, ServiceSpec
 from mooring_server.targets.sandbox import SandboxSettings
 from mooring_server.targets.watch import ProcessWatch
@@ -92,8 +93,11 @@ class ProcessTarget:
             PhaseFailed: ``SupervisorNotStarted``, with the end of its log.
         """
         directory = self._root / spec.uid
-        directory.mkdir(mode=0o700, exist_ok=True)
         document = self._document(spec)
+        try:
+            directory.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise disk_full(error, self._root, 1, phase="Start") or error from error
         client = SupervisorClient(directory)
         try:
             try:
@@ -102,6 +106,9 @@ class ProcessTarget:
                 self._start(spec.uid, directory)
                 client.apply(document)
         except SupervisorError as error:
+            if nothing_free(self._root):
+                said = {"supervisor": error.failure.message}
+                raise full_disk(self._root, 1, phase="Start", evidence=said) from error
             raise from_json(error.failure.to_json()) from error
 
     def observe(self, uid: str) -> Observation:
@@ -195,7 +202,7 @@ class ProcessTarget:
                 "source_directory": image.source_directory,
                 "env": {**image.env, **spec.env},
                 "workers": spec.workers,
-                "init_deadline_seconds": 300,
+                "init_deadline_seconds": spec.init_seconds,
                 "cpu_cores": spec.cpu_cores,
                 "memory_bytes": spec.memory_bytes,
                 "sandbox": self._sandbox.document(image.folders),
@@ -223,6 +230,8 @@ class ProcessTarget:
                 return
             time.sleep(0.01)
         path = directory / "logs" / "supervisor.log"
+        if nothing_free(self._root):  # it cannot write its files, nor a log that would say so
+            raise full_disk(self._root, 1, phase="Start", evidence={"log": started.stderr})
         raise PhaseFailed(
             "SupervisorNotStarted",
             f"The supervisor of service {uid} did not answer.",

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from mooring.sdk.phase_times import Pace, allowance
+
+WAIT_SECONDS = 10
 ENDED = ("Succeeded", "Failed", "Skipped")
 
 
@@ -25,6 +28,7 @@ class Phases:
         self._quiet = quiet
         self._shown: set[str] = set()
         self._status: Any = None
+        self._pace = Pace()
 
     def __enter__(self) -> Phases:  # noqa: PYI034 - typing.Self is not in Python 3.9
         if not self._quiet and sys.stderr.isatty():
@@ -40,6 +44,11 @@ class Phases:
         if self._status is not None:
             self._status.stop()
 
+    @property
+    def look_seconds(self) -> float:
+        """How long to wait for news before `show` is due again: a spinner's seconds count on."""
+        return 1 if self._status is not None else WAIT_SECONDS
+
     def show(self, operation: Mapping[str, Any]) -> None:
         """Print what has ended since the last call; on a terminal say what is running."""
         if self._quiet:
@@ -53,7 +62,10 @@ class Phases:
         running = [phase for phase in operation.get("phases", []) if phase["state"] == "Running"]
         if running and self._status is not None:
             detail = running[-1].get("detail") or ""
-            self._status.update(f"{self._title}: {running[-1]['name']} {detail}".rstrip())
+            words = (running[-1]["name"], allowance(running[-1]), detail)
+            self._status.update(f"{self._title}: {' '.join(word for word in words if word)}")
+        elif running and self._pace.due(running[-1]):
+            self._print(f"  {running[-1]['name']:<10}{allowance(running[-1])}")
 
     def _print(self, line: str) -> None:
         if self._status is not None:

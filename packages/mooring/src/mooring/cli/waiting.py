@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mooring.cli import output
+from mooring.cli.failures import WaitStopped
 from mooring.cli.progress import Phases
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from mooring.sdk.webservice import Webservice
     from mooring.sdk.workspace import Workspace
 
-WAIT_SECONDS = 20
 FIELDS = (
     ("Name", "name"),
     ("State", "state"),
@@ -76,6 +76,7 @@ def wait(session: Session, service: Webservice, title: str, *, no_wait: bool) ->
 
     Raises:
         WebserviceException: the deployment failed, with phase, reason and evidence.
+        WaitStopped: Ctrl+C; the operation goes on.
     """
     from mooring.sdk.operations import ENDED
 
@@ -89,16 +90,13 @@ def wait(session: Session, service: Webservice, title: str, *, no_wait: bool) ->
             after = 0
             try:
                 while True:
-                    operation = client.operation(service.operation_id, after, WAIT_SECONDS)
+                    operation = client.operation(service.operation_id, after, int(view.look_seconds))
                     view.show(operation)
                     after = max([after, *(entry["seq"] for entry in operation.get("log") or [])])
                     if operation["state"] in ENDED:
                         break
             except KeyboardInterrupt:
-                session.say(
-                    f"Stopped waiting; it goes on. Look at it with: mooring service show -n {service.name}"
-                )
-                raise
+                raise WaitStopped(title, f"mooring service show -n {service.name}") from None
     # The operation has ended: this only reads the result, or raises with the reason.
     service.wait_for_deployment()
     session.show(service.serialize(), FIELDS)

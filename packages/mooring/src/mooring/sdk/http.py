@@ -14,6 +14,7 @@ from mooring.sdk.connection import Connection
 from mooring.sdk.errors import Problem, user_error
 from mooring.sdk.exceptions import AzureMLException
 from mooring.sdk.types import JSON, Params, Progress
+from mooring.sdk.versions import API, API_HEADER, VERSION_HEADER, other_version
 
 if TYPE_CHECKING:
     import httpx
@@ -151,7 +152,7 @@ class Http:
         while True:
             request = self.build(method, path, **extra)
             try:
-                return self._open().send(request, stream=stream)
+                return self._understood(self._open().send(request, stream=stream))
             except httpx.ConnectError as error:
                 # Nothing was sent, so every method may be repeated.
                 if reconnected or self._reconnect is None:
@@ -168,6 +169,15 @@ class Http:
                 replayed = True
             except httpx.TimeoutException as error:
                 raise self._unreachable(error) from error
+
+    def _understood(self, response: httpx.Response) -> httpx.Response:
+        """The answer, unless it comes from a server of another API."""
+        api = response.headers.get(API_HEADER, API)
+        if api == API:
+            return response
+        response.close()
+        version = response.headers.get(VERSION_HEADER, "unknown")
+        raise other_version(self.connection.endpoint, version, api, local=self.connection.local)
 
     def _unreachable(self, error: Exception) -> AzureMLException:
         where = self.connection.endpoint

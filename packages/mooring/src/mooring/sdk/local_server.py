@@ -24,6 +24,7 @@ from mooring.sdk.console import note, note_once
 from mooring.sdk.errors import user_error
 from mooring.sdk.exceptions import UserErrorException
 from mooring.sdk.types import JSON
+from mooring.sdk.versions import API, other_version
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
@@ -54,20 +55,58 @@ def ensure_server() -> Connection:
 
 
 def running() -> Connection | None:
-    """The per-user server if it answers, else None."""
-    data = _read(home() / "server.json")
-    if not data or not _alive(int(data.get("pid") or 0)):
+    """The per-user server if it answers, else None.
+
+    Raises:
+        UserErrorException: HomeNotOwned; ServerVersion: it speaks another version of the API.
+    """
+    check_owner(home())
+    found = _find()
+    if found is None:
         return None
-    connection = _told(data)
-    version = _livez(connection)
-    if version is None:
-        return None
+    connection, api = found
+    version = connection.version
+    if api != API:
+        raise other_version(connection.endpoint, version, api, local=True)
     if version.split(".")[:2] != mooring.__version__.split(".")[:2]:
         note_once(
             f"The Mooring server that runs is version {version}, this client is {mooring.__version__}; "
             "restart it with: mooring down && mooring up"
         )
-    return replace(connection, version=version)
+    return connection
+
+
+def check_owner(root: Path) -> None:
+    """Refuse a data directory of somebody else: its server acts, and its files are read, with their rights.
+
+    Raises:
+        UserErrorException: HomeNotOwned.
+    """
+    if not hasattr(os, "geteuid"):
+        return  # Windows keeps other users out of a profile by itself
+    with contextlib.suppress(OSError):  # absent or out of reach: whoever makes or reads it says so
+        owner = root.stat().st_uid
+        if owner != os.geteuid():
+            raise user_error(
+                f"The data directory {root} belongs to user {owner}, not to user {os.geteuid()}.",
+                code="HomeNotOwned",
+                phase="Start",
+                hint="Set MOORING_HOME to a directory of your own, or run as its owner; "
+                "to use a server of somebody else, set MOORING_ENDPOINT and MOORING_TOKEN.",
+            )
+
+
+def _find() -> tuple[Connection, str] | None:
+    """The per-user server and its API's version, if one answers."""
+    data = _read(home() / "server.json")
+    if not data or not _alive(int(data.get("pid") or 0)):
+        return None
+    connection = _told(data)
+    told = _livez(connection)
+    if told is None:
+        return None
+    version, api = told
+    return replace(connection, version=version), api
 
 
 def start(arguments: Sequence[str] = ()) -> Connection:
@@ -82,7 +121,16 @@ def start(arguments: Sequence[str] = ()) -> Connection:
         UserErrorException: ServerNotInstalled, ServerStartFailed (with the log) or ServerStartTimeout.
     """
     root = home()
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_owner(root)
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise user_error(
+            f"The data directory {root} cannot be made: {error.strerror}.",
+            code="HomeNotWritable",
+            phase="Start",
+            hint="Set MOORING_HOME to a directory of your own.",
+        ) from error
     with _locked(root / "start.lock"):
         found = running()
         if found:
@@ -135,16 +183,17 @@ def status() -> JSON:
     root = home()
     named = configured()
     data = _read(root / "server.json") or {}
-    connection = named or running()
-    version = connection.version or _livez(connection) if connection else None
+    found = None if named else _find()
+    connection = found[0] if found else named
+    version = connection.version or (_livez(connection) or ("",))[0] if connection else None
     local = connection is not None and connection.local
     return {
-        "running": version is not None,
+        "running": bool(version),
         "configured": named is not None,
         "home": str(root),
         "url": connection.endpoint if connection else None,
         "pid": data.get("pid") if local else None,
-        "version": version,
+        "version": version or None,
         "startedTime": data.get("startedTime") if local else None,
         "log": str(root / "logs" / "server.log"),
     }
@@ -230,8 +279,11 @@ def _told(data: JSON) -> Connection:
     )
 
 
-def _livez(connection: Connection) -> str | None:
-    """The server's version if it answers, else None. Plain http.client: finding a server must be quick."""
+def _livez(connection: Connection) -> tuple[str, str] | None:
+    """The versions of the server and of its API if it answers, else None.
+
+    Plain http.client: finding a server must be quick.
+    """
     import http.client  # ssl comes with it
 
     split = urlsplit(connection.endpoint)
@@ -254,7 +306,9 @@ def _livez(connection: Connection) -> str | None:
         return None
     finally:
         asked.close()
-    return str(data.get("version", "")) if answer.status == 200 and isinstance(data, dict) else None
+    if answer.status != 200 or not isinstance(data, dict):
+        return None
+    return str(data.get("version", "")), str(data.get("api", API))
 
 
 @contextlib.contextmanager

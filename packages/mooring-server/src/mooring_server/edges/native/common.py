@@ -10,6 +10,8 @@ from mooring_server.services.context import WorkspaceRef
 from mooring_server.services.paging import MAX_PAGE, Paging
 
 ROOT = "/mooring/v1"
+# Grows when clients of before would misunderstand an answer, or their requests are understood no more.
+API = "1"
 WORKSPACE = ROOT + "/subscriptions/{subscription}/resourceGroups/{resource_group}/workspaces/{workspace}"
 
 

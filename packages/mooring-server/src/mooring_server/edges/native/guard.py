@@ -12,11 +12,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+import mooring_server
 from mooring_server.domain.access import Need, Principal, Role
 from mooring_server.domain.errors import Denied, MooringError
 from mooring_server.edges.attempts import Attempts
 from mooring_server.edges.audit import AuditLog
 from mooring_server.edges.native.access import NEED, PRINCIPAL, TEMPLATE
+from mooring_server.edges.native.common import API
 from mooring_server.edges.native.errors import MAX_BODY, error_response, too_large
 from mooring_server.edges.slow import Patience
 
@@ -47,6 +49,12 @@ class Gate:
     audit: AuditLog
 
 
+_VERSION_HEADERS = (
+    (b"mooring-api", API.encode()),
+    (b"mooring-version", mooring_server.__version__.encode()),
+)
+
+
 class Guard:
     """ASGI middleware. Only blob uploads may be larger than `MAX_BODY`; they are streamed."""
 
@@ -56,10 +64,12 @@ class Guard:
         self._token = gate.token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request pass, or answer it."""
+        """Let a request pass, or answer it; every answer of the native API says by which version."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["path"].startswith(_NATIVE):
+            send = _versioned(send)
         watch = _Watch(scope, send, self._gate)
         receive = Patience(receive)
         if not scope["path"].startswith(_NATIVE):
@@ -200,3 +210,12 @@ def too_many_attempts(seconds: int) -> MooringError:
 def signature(token: bytes, path: str) -> str:
     """Opens ``path`` and nothing else, as long as the server keeps its token."""
     return hmac.new(token, path.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+
+def _versioned(send: Send) -> Send:
+    async def versioned(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *_VERSION_HEADERS]
+        await send(message)
+
+    return versioned

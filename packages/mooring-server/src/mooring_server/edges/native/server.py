@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 
 import mooring_server
+from mooring_server.edges.native import common
 from mooring_server.edges.native.access import READER, guarded_router, needs
 from mooring_server.edges.native.common import ROOT
 from mooring_server.settings import Home
@@ -22,7 +23,7 @@ def routes(home: Home, started: str) -> APIRouter:
     @needs(None)
     def livez() -> dict[str, str]:
         """Whether the server answers; needs no token."""
-        return {"status": "ok", "version": mooring_server.__version__}
+        return {"status": "ok", "version": mooring_server.__version__, "api": common.API}
 
     @router.get(f"{ROOT}/info")
     @needs(READER)
@@ -30,6 +31,7 @@ def routes(home: Home, started: str) -> APIRouter:
         """What server this is."""
         return {
             "version": mooring_server.__version__,
+            "api": common.API,
             "pid": os.getpid(),
             "home": str(home.path),
             "startedTime": started,

@@ -83,8 +83,10 @@ def operations(session: Session) -> Iterator[Finding]:
     running = select(Operation).where(Operation.state == OperationState.RUNNING.value)
     for operation in session.scalars(running):
         phase = progress_of(operation).current
-        expires = phase.expires if phase is not None else None
-        if phase is not None and expires is not None and expires + _LATE_SECONDS < time.time():
+        if phase is None or phase.started is None:
+            continue
+        expires = phase.started + phase.deadline_seconds
+        if expires + _LATE_SECONDS < time.time():
             yield Finding(
                 code="OperationOverdue",
                 subject=f"{operation.kind} of {operation.resource_id}",
