@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import logging
 import os
@@ -17,11 +16,14 @@ import mooring_server
 from mooring_server.app import create_app
 from mooring_server.domain.errors import MooringError
 from mooring_server.services.checks.checker import check, missing_database
+from mooring_server.services.restores import finish
 from mooring_server.serving import Server, check_exposure, join, listen, local_host
-from mooring_server.settings import Home, Settings, write_private
+from mooring_server.settings import Home, Settings, locked, write_private
 from mooring_server.store.database import Database
 from mooring_server.store.tables import now
 from mooring_server.tls import Certificate
+
+log = logging.getLogger("mooring_server")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,10 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         home = Home.open(options.home.expanduser().absolute())
-        with home.lock.open("a") as lock:
-            _acquire(lock.fileno(), home)
+        with locked(home):
             if options.check:
                 return _check(home, deep=options.deep)
+            if finish(home):
+                log.info("completed a restore that was interrupted")
             _serve(home, options)
     except MooringError as error:
         sys.stderr.write(f"mooring-server: {error.code}: {error.message}\n  {error.hint}\n")
@@ -89,19 +92,6 @@ def _check(home: Home, *, deep: bool) -> int:
     return 0 if report.ok else 1
 
 
-def _acquire(descriptor: int, home: Home) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise MooringError(
-            "ServerRunning",
-            f"A server is running on {home.path} already.",
-            hint="`mooring status` shows it, `mooring down` stops it.",
-            phase="Start",
-            status_code=409,
-        ) from None
-
-
 def _serve(home: Home, options: argparse.Namespace) -> None:
     settings = _remember(Settings.load(home), options)
     certificate = _certificate(settings)
@@ -110,11 +100,11 @@ def _serve(home: Home, options: argparse.Namespace) -> None:
     listener.listen(2048)
     port = listener.getsockname()[1]
     settings = replace(settings, port=port)
-    settings.save(home)
     scheme = "https" if certificate else "http"
     app = create_app(
         home, token=settings.token, address=join(_public_name(settings, options.host), port), scheme=scheme
     )
+    settings.save(home)  # not before: data of a newer Mooring are refused, and left as they are
     announcement = {
         "url": f"{scheme}://{join(local_host(options.host), port)}",
         "token": settings.token,

@@ -20,6 +20,7 @@ from mooring_server.controllers.runner import Runner
 from mooring_server.controllers.webservices import ServiceController
 from mooring_server.edges.attempts import Attempts
 from mooring_server.edges.audit import AuditLog
+from mooring_server.edges.native import backup as backup_edge
 from mooring_server.edges.native import checks as check_edge
 from mooring_server.edges.native import images as image_edge
 from mooring_server.edges.native import models as model_edge
@@ -35,6 +36,7 @@ from mooring_server.edges.native.openapi import ERROR_SCHEMA
 from mooring_server.edges.registry import registry_app
 from mooring_server.images.builder import ImageBuilder
 from mooring_server.images.unpack import Unpacker
+from mooring_server.services.backups import Backup
 from mooring_server.services.context import Context
 from mooring_server.services.environments import Environments
 from mooring_server.services.images import Images
@@ -115,6 +117,7 @@ def create_app(home: Home, *, token: str, address: str, scheme: str = "http") ->
     install_error_handlers(app)
 
     app.include_router(server_edge.routes(home, started))
+    app.include_router(backup_edge.routes(lambda: Backup(home, store, context.retention)))
     app.include_router(token_edge.routes(tokens, audit))
     app.include_router(check_edge.routes(home, context.db))
     app.include_router(workspace_edge.routes(workspaces))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -80,6 +82,27 @@ class Home:
     def announcement(self) -> Path:
         """Where clients find the running server."""
         return self.path / "server.json"
+
+
+@contextmanager
+def locked(home: Home) -> Iterator[None]:
+    """Hold the data directory: one server, one restore, one backup without a server at a time.
+
+    Raises:
+        MooringError: ``ServerRunning``.
+    """
+    with home.lock.open("a") as lock:
+        try:
+            fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise MooringError(
+                "ServerRunning",
+                f"A server is running on {home.path} already.",
+                hint="`mooring status` shows it, `mooring down` stops it.",
+                phase="Start",
+                status_code=409,
+            ) from None
+        yield
 
 
 @dataclass(frozen=True)

@@ -3,90 +3,17 @@
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from mooring_server.controllers.garbage import Housekeeper
-from mooring_server.controllers.images import ImageController
-from mooring_server.controllers.webservices import ServiceController
 from mooring_server.domain.errors import Conflict, MooringError, PhaseFailed
 from mooring_server.domain.lifecycle import OperationState
-from mooring_server.services.context import Context, WorkspaceRef
-from mooring_server.services.images import Images
 from mooring_server.services.models import Models
-from mooring_server.services.operations import Operations
 from mooring_server.services.paging import Paging
-from mooring_server.services.webservices import Webservices
 from mooring_server.store.tables import Image, Service
-from mooring_server.testing import FakeBuilder, FakeTarget
-
-SCRIPT = b"def init(): pass\ndef run(data): return data\n"
-
-
-@dataclass
-class Scenario:
-    """One workspace; the controllers are called by hand, in the order a test wants."""
-
-    context: Context
-    ref: WorkspaceRef
-
-    def __post_init__(self) -> None:
-        self.operations = Operations(self.context)
-        self.services = Webservices(self.context, "services")
-        self.images = Images(self.context, self.operations)
-        self.builder = FakeBuilder(self.context.store)
-        self.target = FakeTarget()
-        self.image_controller = ImageController(self.context, self.operations, self.builder)
-        self.controller = ServiceController(self.context, self.operations, self.target)
-
-    def script(self, source: bytes = SCRIPT) -> dict[str, Any]:
-        digest = self.context.store.put_bytes(source)
-        return {
-            "entryScript": "score.py",
-            "files": [{"path": "score.py", "digest": digest}],
-            "modelIds": [],
-            "environment": {},
-        }
-
-    def deploy(self, source: bytes = SCRIPT, **more: Any) -> dict[str, Any]:
-        request = {"name": "svc", "computeType": "ACI", "imageRequest": self.script(source), **more}
-        return self.services.create(self.ref, request)
-
-    def build(self) -> None:
-        for key in self.image_controller.known():
-            self.image_controller.reconcile(key)
-
-    def look(self) -> None:
-        """What the runner would do: look until nothing changes at once."""
-        for key in list(self.controller.known()):
-            for _ in range(10):
-                if self.controller.reconcile(key) != 0.0:
-                    break
-
-    def run(self, *, finish: bool = True) -> dict[str, Any]:
-        self.build()
-        self.look()
-        for uid in list(self.target.specs):
-            if finish and self.target.seen[uid].failure is None:
-                self.target.finish(uid)
-        self.look()
-        return self.view()
-
-    def view(self) -> dict[str, Any]:
-        return self.services.get(self.ref, "svc")
-
-    def operation(self, view: dict[str, Any]) -> dict[str, Any]:
-        return self.operations.get(self.ref, view["operationId"])
-
-    def uid(self) -> str:
-        return self.services.uid(self.ref, "svc")
-
-
-@pytest.fixture
-def scenario(context: Context, ref: WorkspaceRef) -> Scenario:
-    return Scenario(context, ref)
+from mooring_server.testing import SCRIPT, Scenario
 
 
 def test_from_request_to_healthy(scenario: Scenario) -> None:

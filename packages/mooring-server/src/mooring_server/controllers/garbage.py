@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import delete, func, select
 
 from mooring_server.domain.lifecycle import OperationState
-from mooring_server.images.builder import load_manifest
-from mooring_server.images.oci import referenced_blobs
 from mooring_server.services.context import Context
 from mooring_server.services.operations import Operations
+from mooring_server.services.references import referenced
 from mooring_server.settings import Collection
-from mooring_server.store.tables import Image, Model, Operation, Service
+from mooring_server.store.tables import Image, Model, Operation, Service, ServiceRevision
 from mooring_server.targets.base import Target
 
 log = logging.getLogger(__name__)
@@ -22,10 +22,11 @@ log = logging.getLogger(__name__)
 _DEADLINES, _COLLECT, _STRAY = 1, 2, 3
 _IMPLICIT_KEPT = 3
 _OPERATIONS_KEPT = 1000
+_LOOK_SECONDS = 60.0
 
 
 class Housekeeper:
-    """Three duties: deadlines (each second), garbage, and services that the database does not know."""
+    """Three duties: deadlines (each second), garbage if there may be any, services that the database does not know."""
 
     name = "housekeeper"
 
@@ -40,6 +41,8 @@ class Housekeeper:
         self._operations = operations
         self._target = target
         self._settings = settings
+        # What the last collection saw, and when.
+        self._seen: tuple[tuple[Any, ...], float] | None = None
 
     def known(self) -> Iterable[int]:
         """The duties."""
@@ -52,8 +55,9 @@ class Housekeeper:
             return 1.0
         if key == _STRAY:
             self.remove_strays()
-        else:
-            self.collect()
+        elif self.due():
+            state = self._state()  # before: what comes meanwhile is looked at next time
+            self._seen = (state, time.monotonic()) if self.collect() else None
         return self._settings.interval_seconds
 
     def remove_strays(self) -> None:
@@ -68,6 +72,25 @@ class Housekeeper:
                 log.warning("removing %s, a service that the database does not know", uid)
                 self._target.delete(uid)
 
+    def due(self) -> bool:
+        """Whether anything may have become garbage since the last collection: looking for it reads everything.
+
+        Rows that came or went are seen at once; uploads that nobody made use of are looked for once in a while.
+        """
+        if self._seen is None:
+            return True
+        state, at = self._seen
+        return time.monotonic() - at >= self._settings.grace_seconds or self._state() != state
+
+    def _state(self) -> tuple[Any, ...]:
+        with self._context.db.read() as session:
+            counted = [
+                session.execute(select(func.count(), func.max(table.id))).one()
+                for table in (Model, Image, Service)
+            ]
+            ended = session.scalar(select(func.max(Operation.ended)))
+        return (*map(tuple, counted), ended)
+
     def expire(self) -> None:
         """End operations whose phase passed its deadline; their controllers see it and settle."""
         open_states = (OperationState.NOT_STARTED.value, OperationState.RUNNING.value)
@@ -81,52 +104,48 @@ class Housekeeper:
                     for service in waiting:
                         self._context.wake_service(service)
 
-    def collect(self) -> None:
+    def collect(self) -> bool:
         """Delete superseded images of services, blobs that nothing refers to, and old operations.
 
-        Nothing is collected while an image is built: what a build has stored is not referred to yet.
+        Nothing is collected while an image is built: what a build has stored is not referred to yet. Nor while a
+        backup is made. Returns whether it was done.
         """
         self._drop_superseded()
         with self._context.db.read() as session:
             if session.scalar(select(func.count()).where(Image.state == "Running")):
-                return
-        candidates = list(
-            self._context.store.digests()
-        )  # before the references: what comes later is not looked at
-        kept = self._referenced()
+                return False
+        with self._context.retention.collecting() as allowed:
+            if not allowed:
+                return False
+            self._drop_blobs()
+        self._target.prune(self._built)
+        self._drop_operations()
+        return True
+
+    def _drop_blobs(self) -> None:
+        # The candidates before the references: what comes later is not looked at.
+        candidates = list(self._context.store.digests())
+        with self._context.db.read() as session:
+            kept = referenced(session, self._context.store)
         horizon = time.time() - self._settings.grace_seconds
         for digest in candidates:
             if digest not in kept:
                 self._context.store.delete_older(digest, horizon)
         self._context.store.remove_stale_uploads(self._settings.grace_seconds)
-        self._target.prune(self._built)
-        self._drop_operations()
 
     def _built(self) -> set[str]:
         """The manifests of all images."""
         with self._context.db.read() as session:
             return set(session.scalars(select(Image.digest).where(Image.digest.is_not(None))))
 
-    def _referenced(self) -> set[str]:
-        kept: set[str] = set()
-        with self._context.db.read() as session:
-            for files in session.scalars(select(Model.files)):
-                kept.update(f["digest"] for f in files)
-            for image in session.execute(select(Image.request, Image.digest, Image.built)):
-                kept.update(f["digest"] for f in image.request.get("files") or ())
-                built = image.built or {}
-                kept.update(d for d in (built.get("lock_digest"), built.get("sbom_digest")) if d)
-                if image.digest:
-                    kept.add(image.digest)
-                    kept.update(referenced_blobs(load_manifest(self._context.store, image.digest)))
-        return kept
-
     def _drop_superseded(self) -> None:
-        """Of the images made for a service, the newest few are kept to return to."""
+        """Of the images made for a service, the newest few are kept to look at, and those to return to."""
         with self._context.db.write() as session:
-            used = set(session.scalars(select(Service.image_id))) | set(
-                session.scalars(select(Service.active_image_id))
-            )
+            used = {
+                identity
+                for column in (Service.image_id, Service.active_image_id, ServiceRevision.image_id)
+                for identity in session.scalars(select(column).distinct())
+            }
             seen: dict[tuple[int, str], int] = {}
             implicit = select(Image).where(Image.implicit.is_(True), Image.state != "Running")
             for image in session.scalars(implicit.order_by(Image.id.desc())):

@@ -13,6 +13,7 @@ from mooring_server.controllers.images import internal_error
 from mooring_server.domain.errors import MooringError, from_json
 from mooring_server.services.context import Context
 from mooring_server.services.operations import OperationReporter, Operations, advance
+from mooring_server.services.revisions import record_good
 from mooring_server.store.tables import Image, Service, ServiceKeys, now
 from mooring_server.targets.base import Observation, ServiceSpec, Target
 
@@ -96,6 +97,7 @@ class ServiceController:
             if service is None or service.generation != seen.generation or service.deleting:
                 return 0.0
             service.settled = service.generation
+            record_good(session, service, service.active_revision)
             service.active_image_id, service.active_revision = service.image_id, service.revision
             service.active_config = service.config
             service.state, service.error = "Healthy", None

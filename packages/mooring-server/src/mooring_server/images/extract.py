@@ -18,12 +18,7 @@ from isal.igzip_lib import IsalError
 from mooring_server.domain.errors import PhaseFailed
 
 _BUFFER = 1 << 20
-# What reading a damaged archive raises.
-_UNREADABLE: tuple[type[Exception], ...] = (
-    *(tarfile.TarError, EOFError, cast("type[Exception]", IsalError), igzip.BadGzipFile),
-    OverflowError,  # a time outside of what the file system has
-    ValueError,  # among others, a text that is no name
-)
+_IsalError = cast("type[Exception]", IsalError)  # its stub does not say what it is
 # What the file system says to names and times that it cannot have.
 _NO_NAME = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EOVERFLOW})
 
@@ -60,7 +55,8 @@ class Extractor:
             ):
                 for member in archive:
                     self._member(archive, member)
-        except _UNREADABLE as error:
+        # OverflowError: times outside of what the file system has; ValueError: among others, texts that are no names.
+        except (tarfile.TarError, EOFError, _IsalError, igzip.BadGzipFile, ValueError, OverflowError) as error:
             raise _damaged(blob, error) from error
         except OSError as error:
             if error.errno not in _NO_NAME:  # a full disk is no fault of the layer

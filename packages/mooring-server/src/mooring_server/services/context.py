@@ -13,6 +13,7 @@ from mooring_server.domain.names import workspace_key
 from mooring_server.services.signals import Signals
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
+from mooring_server.store.retention import Retention
 from mooring_server.store.tables import Counter, Service, Workspace
 
 
@@ -42,12 +43,14 @@ class Context:
         address: ``host:port`` of this server, as callers and registry clients reach it.
         scheme: ``http`` or ``https``.
         user: the name recorded as creator.
+        retention: keeps garbage collection away while somebody reads.
         sign: makes the signature by which a link may be opened without the token, from its path.
     """
 
     db: Database
     store: ContentStore
     signals: Signals = field(default_factory=Signals)
+    retention: Retention = field(default_factory=Retention)
     address: str = "127.0.0.1:0"
     scheme: str = "http"
     user: str = "unknown"

@@ -78,6 +78,18 @@ class ImageView(TypedDict):
     operationId: str
 
 
+class RevisionView(TypedDict):
+    """A revision of a service that came up."""
+
+    revision: int
+    state: str
+    imageId: str
+    imageDigest: str | None
+    modelIds: list[str]
+    containerResourceRequirements: dict[str, Any]
+    createdTime: str
+
+
 class ServiceView(TypedDict):
     """A web service."""
 
@@ -113,6 +125,7 @@ class ServiceView(TypedDict):
     deploymentStatus: dict[str, Any]
     revision: int
     activeRevision: int | None
+    revisions: list[RevisionView]
     isolation: str | None
     localSource: dict[str, Any] | None
     environmentImageRequest: dict[str, Any] | None

@@ -6,6 +6,7 @@ Uploads are shown by the SDK itself (`mooring.sdk.files`), for scripts as for th
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -59,6 +60,35 @@ class Phases:
             self._status.console.print(line, markup=False)
         else:
             print(line, file=sys.stderr)  # noqa: T201
+
+
+class Bytes:
+    """How much of so many bytes is done, on stderr: in place on a terminal, every ten seconds elsewhere."""
+
+    def __init__(self, title: str, *, quiet: bool) -> None:
+        self._title = title
+        self._quiet = quiet
+        self._terminal = sys.stderr.isatty()
+        self._last = time.monotonic()
+        self._shown = False
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show it, unless it was shown a moment ago."""
+        moment = time.monotonic()
+        if self._quiet or moment - self._last < (0.2 if self._terminal else 10.0):
+            return
+        self._last = moment
+        mib = 1024 * 1024
+        percent = 100 * done // max(total, 1)
+        line = f"{self._title}: {percent} % ({done // mib} of {total // mib} MiB)"
+        sys.stderr.write(f"\r{line}" if self._terminal else f"{line}\n")
+        sys.stderr.flush()
+        self._shown = self._terminal
+
+    def close(self) -> None:
+        """End the line on a terminal."""
+        if self._shown:
+            sys.stderr.write("\n")
 
 
 def phase_line(phase: Mapping[str, Any]) -> str:

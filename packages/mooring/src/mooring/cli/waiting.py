@@ -25,6 +25,7 @@ FIELDS = (
     ("Models", lambda row: [model["id"] for model in row.get("models") or []]),
     ("Image", "imageId"),
     ("Revision", "revision"),
+    ("Revisions", lambda row: "\n".join(revision_line(r) for r in row.get("revisions") or [])),
     ("Isolation", "isolation"),
     ("Resources", "containerResourceRequirements"),
     ("Description", "description"),
@@ -130,6 +131,12 @@ def follow_logs(service: Webservice, lines: int) -> None:
             print(file=sys.stderr)  # noqa: T201 - leaves the ^C on a line of its own
         finally:
             answer.close()
+
+
+def revision_line(revision: Mapping[str, Any]) -> str:
+    """`3  Active     iris:7  models iris:2`."""
+    models = ", ".join(revision.get("modelIds") or []) or "no models"
+    return f"{revision['revision']}  {revision['state']:<9}  image {revision['imageId']}  {models}"
 
 
 def error_text(error: Mapping[str, Any] | None) -> str | None:

@@ -237,6 +237,11 @@ class _Stream:
             self._http._raise_for(response, self._noun)  # noqa: SLF001
         return response.iter_bytes(CHUNK)
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The answer's headers; inside of the context."""
+        return self._response.headers if self._response is not None else {}
+
     def __exit__(self, *_: object) -> None:
         if self._response is not None:
             self._response.close()

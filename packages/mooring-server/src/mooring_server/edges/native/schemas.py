@@ -146,6 +146,12 @@ class NewService(ServiceChanges):
     overwrite: bool = False
 
 
+class Rollback(Body):
+    """Which revision to return to; null: the good one before."""
+
+    revision: int | None = Field(default=None, ge=1, le=2**31)
+
+
 class KeyChange(Body):
     """Which key to replace, and by what (null: a random one)."""
 

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from mooring_server.edges.native.access import CONTRIBUTOR, READER, guarded_router, needs
 from mooring_server.edges.native.common import WORKSPACE, Filter, PageOf, Ref, accepted
-from mooring_server.edges.native.schemas import KeyChange, NewService, ServiceChanges
+from mooring_server.edges.native.schemas import KeyChange, NewService, Rollback, ServiceChanges
 from mooring_server.services.views import KeysView, Page, ServiceView
 from mooring_server.services.webservices import Webservices
 from mooring_server.targets.base import Target
@@ -108,7 +108,18 @@ def routes(services: Webservices, collection: str, target: Target) -> APIRouter:
             return StreamingResponse(_lines(target, uid, tail), media_type="text/plain")
         return {"content": target.logs(uid, tail)}
 
+    _add_rollback(router, services, collection, one)
     return router
+
+
+def _add_rollback(router: APIRouter, services: Webservices, collection: str, one: str) -> None:
+    @router.post(one + "/rollback", status_code=202, operation_id=f"{collection}_rollback")
+    @needs(CONTRIBUTOR)
+    def rollback(ref: Ref, name: str, response: Response, body: Rollback | None = None) -> ServiceView:
+        """Return to the good revision before, or to the one named."""
+        view = services.rollback(ref, name, body.revision if body else None)
+        accepted(response, ref, view["operationId"])
+        return view
 
 
 def _lines(target: Target, uid: str, tail: int) -> Iterator[str]:
