@@ -56,7 +56,14 @@ class Extractor:
                 for member in archive:
                     self._member(archive, member)
         # OverflowError: times outside of what the file system has; ValueError: among others, texts that are no names.
-        except (tarfile.TarError, EOFError, _IsalError, igzip.BadGzipFile, ValueError, OverflowError) as error:
+        except (
+            tarfile.TarError,
+            EOFError,
+            _IsalError,
+            igzip.BadGzipFile,
+            ValueError,
+            OverflowError,
+        ) as error:
             raise _damaged(blob, error) from error
         except OSError as error:
             if error.errno not in _NO_NAME:  # a full disk is no fault of the layer
