@@ -170,11 +170,7 @@ def test_killed_at_random_under_load(own_server: RunningServer, kills: int, up: 
 
     def load(service: Deployed) -> None:
         while not stop.wait(0.02):
-            try:
-                answer = service.score()
-                outcomes[str(answer.status_code)] += 1
-            except httpx.TransportError as error:
-                outcomes[type(error).__name__] += 1
+            outcomes[ask(service)] += 1
 
     threads = [threading.Thread(target=load, args=(service,)) for service in services]
     if not up:
@@ -201,6 +197,14 @@ def test_killed_at_random_under_load(own_server: RunningServer, kills: int, up: 
     if not up:
         own_server.start()
     assert_settled(own_server)
+
+
+def ask(service: Deployed) -> str:
+    """The status of the answer, or how the connection ended."""
+    try:
+        return str(service.score().status_code)
+    except httpx.TransportError as error:
+        return type(error).__name__
 
 
 def test_a_reboot(own_server: RunningServer) -> None:

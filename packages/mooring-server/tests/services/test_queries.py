@@ -154,7 +154,7 @@ def test_filters_come_before_pages(things: Things) -> None:
 def test_garbage_is_looked_for_when_there_may_be_some(things: Things) -> None:
     things.grow(1)
     keeper = Housekeeper(things.context, things.scenario.operations, things.scenario.target)
-    [_, collect] = keeper.known()
+    collect = list(keeper.known())[1]
     assert keeper.due()
     keeper.reconcile(collect)
     assert not keeper.due()

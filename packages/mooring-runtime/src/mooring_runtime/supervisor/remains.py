@@ -12,6 +12,7 @@ from mooring_runtime.supervisor import cgroup, files, proctable
 from mooring_runtime.supervisor.child import MARK, kill_left
 from mooring_runtime.supervisor.client import SupervisorClient, SupervisorUnavailable
 from mooring_runtime.supervisor.limits import group_prefix
+from mooring_runtime.supervisor.sandbox import Sandboxes
 
 MODULE = b"mooring_runtime.supervisor"
 POLL_SECONDS = 0.02
@@ -72,6 +73,7 @@ def ended(directory: Path, drain_seconds: float = 5.0) -> Iterator[None]:
         if not _within(DIES_SECONDS, lambda: not proctable.marked(f"{MARK}={directory}")):
             raise NotEnded(f"processes started in {directory} do not end")
         _within(DIES_SECONDS, lambda: _groups_gone(directory))
+        Sandboxes(directory).keep([])  # also what its workers have locked, or put outside of the directory
         yield
 
 
