@@ -84,6 +84,8 @@ class Desk:
     def __init__(self, server: RunningServer, folder: Path) -> None:
         self.server = server
         self.folder = folder
+        # For an `init()` that waits: a file its sandbox shows it.
+        self.gate = server.home.parent / "gates" / folder.name
         server.client.put(BASE, json={"existOk": True}).raise_for_status()
         self.ws = Workspace("sub", "rg", NAME)
 

@@ -34,7 +34,7 @@ def desk(server: RunningServer, sdk_home: Path, tmp_path: Path, monkeypatch: pyt
     (tmp_path / "score.py").write_text(GOOD)
     (tmp_path / "myenv.yml").write_text(f"name: e\ndependencies:\n- python={PYTHON}\n")
     made = Desk(server, tmp_path)
-    if not made.state()["models"]:
+    if f"{NAME}:1" not in made.state()["models"]:
         (tmp_path / "weights.txt").write_text("1")
         Model.register(made.ws, str(tmp_path / "weights.txt"), NAME)
     return made
@@ -358,7 +358,7 @@ def test_a_long_phase_tells_its_deadline(desk: Desk, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("mooring.sdk.phase_times.FIRST_WORD_SECONDS", 0.5)
     monkeypatch.setattr("mooring.sdk.operations.WAIT_SECONDS", 1)
     monkeypatch.setattr("mooring.cli.progress.WAIT_SECONDS", 1)
-    gate = desk.folder / "gate"
+    gate = desk.gate
     wait = f"    while not os.path.exists({str(gate)!r}):\n        time.sleep(0.05)\n"
     (desk.folder / "score.py").write_text("import os, time\ndef init():\n" + wait + RUN)
     config = InferenceConfig("score.py", runtime="python", conda_file="myenv.yml")

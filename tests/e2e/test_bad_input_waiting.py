@@ -128,7 +128,7 @@ def test_processes_that_deploy_one_name_at_once(desk: Desk) -> None:
 
 def gated(desk: Desk) -> Path:
     """An `init()` that waits for a file."""
-    gate = desk.folder / "gate"
+    gate = desk.gate
     wait = f"    while not os.path.exists({str(gate)!r}):\n        time.sleep(0.05)\n"
     (desk.folder / "score.py").write_text("import os, time\n" + SCORE.replace("    pass\n", wait))
     return gate
@@ -150,7 +150,7 @@ def interrupted(desk: Desk, process: subprocess.Popen[str], name: str) -> tuple[
     output, errors = process.communicate(timeout=60)
     after = desk.server.client.get(f"{BASE}/operations/{operation['id']}").json()
     assert after["state"] == "Running"
-    (desk.folder / "gate").touch()
+    desk.gate.touch()
     assert desk.server.wait({"operationId": operation["id"]}, BASE)["state"] == "Succeeded"
     desk.drop(name)
     return output, errors
