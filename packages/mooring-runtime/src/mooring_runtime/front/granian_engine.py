@@ -7,6 +7,9 @@ which is what lets the supervisor keep the port reserved while a front is down.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,12 +19,15 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 
 from mooring_runtime.front.exchange import App, BodyTooLarge, ClientGone, Headers
+from mooring_runtime.front.stream import BodyStream, StreamBroken
 
 BACKLOG = 1024
 MAX_CONNECTIONS = 4096
 # A body that is too long is still read up to here: a caller that is busy sending does not see the answer.
 DISCARD = 16 << 20
 PROBE_SECONDS = 0.005
+# A caller that takes nothing of a streamed body for so long is given up: it holds a worker.
+SEND_SECONDS = 60.0
 
 
 class GranianExchange:
@@ -50,6 +56,11 @@ class GranianExchange:
     def host(self) -> str:
         """The host and port the caller asked for."""
         return str(self._scope.authority or self._headers.get("host") or self._scope.server)
+
+    @property
+    def client(self) -> str:
+        """The caller's address."""
+        return str(self._scope.client).rpartition(":")[0].strip("[]")
 
     def header(self, name: str) -> str | None:
         """A header's value."""
@@ -92,6 +103,38 @@ class GranianExchange:
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """Answers."""
         self._proto.response_bytes(status, headers, body)
+
+    async def respond_stream(self, status: int, headers: Headers, stream: BodyStream) -> None:
+        """Answers with a body in parts; see `Exchange.respond_stream`."""
+        transport = self._proto.response_stream(status, headers)
+        gone = asyncio.ensure_future(self._proto.client_disconnect())
+        gone.add_done_callback(lambda _: stream.drop())
+        try:
+            while (part := await stream.next()) is not None:
+                await asyncio.wait_for(transport.send_bytes(part), SEND_SECONDS)
+        except (RSGIProtocolClosed, RSGIProtocolError, asyncio.TimeoutError):
+            abort(str(self._scope.client))
+        except StreamBroken as exc:
+            # Granian would write the chunk that says the body is complete.
+            abort(str(self._scope.client))
+            sys.stderr.write(f"a streamed answer broke off: {exc}\n")
+        finally:
+            stream.drop()
+            gone.cancel()
+
+
+def abort(client: str) -> None:
+    """Ends the connection from ``client`` (address and port); granian has no call for that."""
+    address, _, port = client.rpartition(":")
+    wanted = (address.strip("[]"), int(port))
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            with socket.socket(fileno=os.dup(int(name))) as connection:
+                if connection.getpeername()[:2] == wanted:
+                    connection.shutdown(socket.SHUT_RDWR)
+                    return
+        except OSError:
+            continue  # no socket, not connected, or closed meanwhile
 
 
 class GranianEngine:

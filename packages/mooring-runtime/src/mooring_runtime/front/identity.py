@@ -13,7 +13,15 @@ SERVER_VERSION = f"mooring/{__version__}"
 
 
 class IdTooLong(Exception):
-    """A caller's id has more than 100 characters."""
+    """A caller's id has more than 100 characters.
+
+    Attributes:
+        headers: for the answer.
+    """
+
+    def __init__(self, message: str, headers: Headers) -> None:
+        super().__init__(message)
+        self.headers = headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +29,8 @@ class Identity:
     """The ids of one request.
 
     Attributes:
-        request_id: the caller's ``x-ms-request-id``, else its ``x-ms-client-request-id``, else made here.
+        request_id: the caller's ``x-ms-request-id``, else its ``x-ms-client-request-id``, else its
+            ``x-request-id``, else made here.
         headers: for the answer.
     """
 
@@ -32,30 +41,36 @@ class Identity:
 def identify(exchange: Exchange) -> Identity:
     """The ids of a request.
 
+    ``x-ms-request-id`` is the older name of ``x-ms-client-request-id``: given alone it is answered as both.
+
     Raises:
         IdTooLong: see there; its text names the header.
     """
-    own = str(uuid4())
-    given = _given(exchange, "x-ms-request-id")
-    client = _given(exchange, "x-ms-client-request-id")
-    request_id = given or client or own
-    headers = [
-        ("x-ms-server-version", SERVER_VERSION),
-        ("x-request-id", own),
-        ("x-ms-request-id", request_id),
-    ]
-    if client is not None:
-        headers.append(("x-ms-client-request-id", client))
-    trace = exchange.header("traceid")
-    if trace is not None and trace.isascii() and trace.isprintable():
+    headers: Headers = []
+    trace = _given(exchange, "traceid")
+    if trace is not None:
         headers.append(("traceid", trace))
+    own = _given(exchange, "x-request-id")
+    if own is None:
+        own = str(uuid4())
+    elif len(own) > LIMIT:
+        raise IdTooLong(f"x-request-id must not exceed {LIMIT} characters", headers)
+    if own:
+        headers.append(("x-request-id", own))
+    given = _given(exchange, "x-ms-request-id")
+    client = _given(exchange, "x-ms-client-request-id") or given
+    request_id = given or client or own
+    if len(request_id) > LIMIT or (client and len(client) > LIMIT):
+        raise IdTooLong(
+            f"x-ms-request-id and x-ms-client-request-id must not exceed {LIMIT} characters", headers
+        )
+    if request_id:
+        headers.append(("x-ms-request-id", request_id))
+    if client:
+        headers.append(("x-ms-client-request-id", client))
     return Identity(request_id, headers)
 
 
 def _given(exchange: Exchange, name: str) -> str | None:
     value = exchange.header(name)
-    if value is None or not value.isascii() or not value.isprintable():
-        return None
-    if len(value) > LIMIT:
-        raise IdTooLong(f"The {name} header may have {LIMIT} characters; it has {len(value)}.")
-    return value
+    return value if value is not None and value.isascii() and value.isprintable() else None
