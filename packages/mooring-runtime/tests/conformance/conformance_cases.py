@@ -329,7 +329,7 @@ CORS = (
     Case("preflight-other", "OPTIONS", "/score", b"", preflight(origin="https://c.example")),
     Case("preflight-headers", "OPTIONS", "/score", b"", preflight(Access_Control_Request_Headers="x-b, Authorization,a")),
     Case("preflight-private", "OPTIONS", "/score", b"", preflight(Access_Control_Request_Private_Network="true")),
-    Case("preflight-root", "OPTIONS", "/", b"", preflight("GET")),
+    Case("root-preflight", "OPTIONS", "/", b"", preflight("GET")),
     Case("options-without", "OPTIONS", "/score", b"", {}),
 )  # fmt: skip
 SETTINGS_CASES = (

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from conformance_cases import World
 
-from mooring_runtime.testing import running, until
+from mooring_runtime.testing import Service, until
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[3]
@@ -92,13 +92,9 @@ def reference(world: World, folder: Path, python: Path) -> Iterator[tuple[str, i
         process.wait(30)
 
 
-@contextmanager
-def ours(world: World, folder: Path, python: Path) -> Iterator[tuple[str, int]]:
-    """Our server over the world's script, which runs with ``python``."""
-    folder.mkdir()
-    app = folder / "app"
-    write_app(world, app)
-    with running(folder) as service:
-        revision = {**service.revision(""), "app_root": str(app), "python": str(python), "env": dict(world.env)}
-        service.apply_spec({"service": "ML service", "revision": revision})
-        yield "127.0.0.1", service.ready()["port"]
+def ours(service: Service, world: World, folder: Path, python: Path) -> tuple[str, int]:
+    """Gives our service a revision with the world's script, which runs with ``python``; where it listens."""
+    write_app(world, folder)
+    revision = {**service.revision(""), "app_root": str(folder), "python": str(python), "env": dict(world.env)}
+    service.apply_spec({"service": "ML service", "revision": revision})
+    return "127.0.0.1", service.ready()["port"]

@@ -60,7 +60,7 @@ def form(request, request_headers):
     return {
         "form": request.form,
         "lists": {key: request.form.getlist(key) for key in request.form},
-        "values": {key: request.values.getlist(key) for key in request.values},
+        "values": {key: request.values.getlist(key) for key in sorted(request.values)},
         "files": {
             key: [
                 [f.filename, f.name, f.content_type, f.mimetype, f.read().decode("latin-1"), bool(f)]
