@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -45,11 +45,36 @@ def get(name: str, target: str, headers: Mapping[str, str] | None = None) -> Cas
     return Case(name, "GET", target, b"", headers or {})
 
 
-RESULTS = (
-    "none text empty_text json_text number big_number true list empty_list empty_dict tuple set bytes object "
-    "exception nan unicode integer_keys tuple_keys nested legacy_dict control generator raise missing_key "
-    "numpy_array numpy_float numpy_integer"
-).split()
+RESULTS = [
+    "none",
+    "text",
+    "empty_text",
+    "json_text",
+    "number",
+    "big_number",
+    "true",
+    "list",
+    "empty_list",
+    "empty_dict",
+    "tuple",
+    "set",
+    "bytes",
+    "object",
+    "exception",
+    "nan",
+    "unicode",
+    "integer_keys",
+    "tuple_keys",
+    "nested",
+    "legacy_dict",
+    "control",
+    "generator",
+    "raise",
+    "missing_key",
+    "numpy_array",
+    "numpy_float",
+    "numpy_integer",
+]
 LONG = "x" * 100
 TOO_LONG = "x" * 101
 
@@ -113,13 +138,17 @@ def text_cases() -> tuple[Case, ...]:
             "?version=", "?version=1", "?version=3.0.3", "?version=2&version=3", "?other=1", "?VERSION=3",
         ))
     ]  # fmt: skip
-    return (*cases, *id_cases("post", lambda n, h: post(n, "b", h)), *id_cases("root", lambda n, h: get(n, "/", h)))
+    return (
+        *cases,
+        *id_cases("post", lambda n, h: post(n, "b", h)),
+        *id_cases("root", lambda n, h: get(n, "/", h)),
+    )
 
 
 METHODS = ("PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "PROPFIND")
 
 
-def id_cases(prefix, make):  # type: ignore[no-untyped-def]
+def id_cases(prefix: str, make: Callable[[str, Mapping[str, str]], Case]) -> list[Case]:
     sets = {
         "request-id": {"x-ms-request-id": "r"},
         "client-id": {"x-ms-client-request-id": "c"},
@@ -160,14 +189,55 @@ def multipart_body() -> bytes:
     ).encode()
 
 
-ANSWERS = (
-    "text keyword bytes bytes_typed empty none none_created json_str json_str_text json_str_number json_str_bytes "
-    "json_str_typed dict list_of_text list_of_bytes number_message headers lower_type number_header "
-    "newline_header own_id bad teapot no_content not_modified broken unavailable failed failed_bad redirect "
-    "status_text generator generator_bytes generator_empty generator_sized generator_error "
-    "generator_raises_first generator_raises_later string plain_none plain_dict plain_json unserialisable "
-    "cookie changed own_error absent_argument"
-).split()
+ANSWERS = [
+    "text",
+    "keyword",
+    "bytes",
+    "bytes_typed",
+    "empty",
+    "none",
+    "none_created",
+    "json_str",
+    "json_str_text",
+    "json_str_number",
+    "json_str_bytes",
+    "json_str_typed",
+    "dict",
+    "list_of_text",
+    "list_of_bytes",
+    "number_message",
+    "headers",
+    "lower_type",
+    "number_header",
+    "newline_header",
+    "own_id",
+    "bad",
+    "teapot",
+    "no_content",
+    "not_modified",
+    "broken",
+    "unavailable",
+    "failed",
+    "failed_bad",
+    "redirect",
+    "status_text",
+    "generator",
+    "generator_bytes",
+    "generator_empty",
+    "generator_sized",
+    "generator_error",
+    "generator_raises_first",
+    "generator_raises_later",
+    "string",
+    "plain_none",
+    "plain_dict",
+    "plain_json",
+    "unserialisable",
+    "cookie",
+    "changed",
+    "own_error",
+    "absent_argument",
+]
 
 
 def raw_cases() -> tuple[Case, ...]:
@@ -187,7 +257,12 @@ def raw_cases() -> tuple[Case, ...]:
         do("names", "names", "", {"X-Custom": "v", "X-Number": "12"}),
         post("names-query", "", {"X-Custom": "v", "X-Number": "no"}, "?do=names&n=1&n=x&n=3&s=5"),
         do("form", "form", "a=1&a=2&b=%C5%BE+x&c=&d", FORM),
-        do("form-charset", "form", "a=1", {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}),
+        do(
+            "form-charset",
+            "form",
+            "a=1",
+            {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
+        ),
         do("form-invalid", "form", b"a=%FF&b=\xff", FORM),
         do("form-empty", "form", "", FORM),
         do("form-multipart", "form", multipart_body(), MULTIPART),
@@ -252,41 +327,46 @@ def schema_cases(*bodies: tuple[str, str]) -> tuple[Case, ...]:
     return tuple(cases)
 
 
-STANDARD = schema_cases(
-    ("all", '{"text": "a", "number": 2.5, "whole": 1, "flag": true, "raw": "YWJj"}'),
-    ("required", '{"text": "a", "number": 2}'),
-    ("missing-number", '{"text": "a"}'),
-    ("missing-text", '{"number": 1}'),
-    ("wrong-type", '{"text": 5, "number": 2}'),
-    ("wrong-number", '{"text": "a", "number": "b"}'),
-    ("null", '{"text": null, "number": 1}'),
-    ("optional-null", '{"text": "a", "number": 1, "whole": null}'),
-    ("optional-zero", '{"text": "a", "number": 1, "whole": 0}'),
-    ("extra", '{"text": "a", "number": 1, "more": 1}'),
-    ("not-base64", '{"text": "a", "number": 1, "raw": "%%%"}'),
-    ("raise", '{"text": "raise", "number": 1}'),
-    ("duplicate", '{"text": "a", "text": "b", "number": 1}'),
-    ("nan", '{"text": "a", "number": NaN}'),
-) + (
+STANDARD = (
+    *schema_cases(
+        ("all", '{"text": "a", "number": 2.5, "whole": 1, "flag": true, "raw": "YWJj"}'),
+        ("required", '{"text": "a", "number": 2}'),
+        ("missing-number", '{"text": "a"}'),
+        ("missing-text", '{"number": 1}'),
+        ("wrong-type", '{"text": 5, "number": 2}'),
+        ("wrong-number", '{"text": "a", "number": "b"}'),
+        ("null", '{"text": null, "number": 1}'),
+        ("optional-null", '{"text": "a", "number": 1, "whole": null}'),
+        ("optional-zero", '{"text": "a", "number": 1, "whole": 0}'),
+        ("extra", '{"text": "a", "number": 1, "more": 1}'),
+        ("not-base64", '{"text": "a", "number": 1, "raw": "%%%"}'),
+        ("raise", '{"text": "raise", "number": 1}'),
+        ("duplicate", '{"text": "a", "text": "b", "number": 1}'),
+        ("nan", '{"text": "a", "number": NaN}'),
+    ),
     get("get-values", "/score?text=a&number=2.5"),
     get("get-number-for-text", "/score?text=1&number=2.5"),
     get("get-list", "/score?text=a&text=b&number=1"),
     get("get-missing", "/score?text=a"),
-    get("get-json", '/score?text=%221%22&number=2&flag=true&whole=5'),
+    get("get-json", "/score?text=%221%22&number=2&flag=true&whole=5"),
 )
-ARRAYS = schema_cases(
-    ("rows", '{"data": [[1, 2, 3], [4, 5, 6]]}'),
-    ("scale", '{"data": [[1, 2, 3]], "scale": [3, 4]}'),
-    ("scale-null", '{"data": [[1, 2, 3]], "scale": null}'),
-    ("scale-empty", '{"data": [[1, 2, 3]], "scale": []}'),
-    ("too-wide", '{"data": [[1, 2, 3, 4]]}'),
-    ("flat", '{"data": [1, 2, 3]}'),
-    ("ragged", '{"data": [[1, 2, 3], [1]]}'),
-    ("text", '{"data": "abc"}'),
-    ("words", '{"data": [["a", "b", "c"]]}'),
-    ("empty-array", '{"data": []}'),
-    ("number-texts", '{"data": [["1", "2", "3"]]}'),
-) + (get("get-array", "/score?data=[[1,2,3]]&scale=[5]"), get("get-text", "/score?data=abc"))
+ARRAYS = (
+    *schema_cases(
+        ("rows", '{"data": [[1, 2, 3], [4, 5, 6]]}'),
+        ("scale", '{"data": [[1, 2, 3]], "scale": [3, 4]}'),
+        ("scale-null", '{"data": [[1, 2, 3]], "scale": null}'),
+        ("scale-empty", '{"data": [[1, 2, 3]], "scale": []}'),
+        ("too-wide", '{"data": [[1, 2, 3, 4]]}'),
+        ("flat", '{"data": [1, 2, 3]}'),
+        ("ragged", '{"data": [[1, 2, 3], [1]]}'),
+        ("text", '{"data": "abc"}'),
+        ("words", '{"data": [["a", "b", "c"]]}'),
+        ("empty-array", '{"data": []}'),
+        ("number-texts", '{"data": [["1", "2", "3"]]}'),
+    ),
+    get("get-array", "/score?data=[[1,2,3]]&scale=[5]"),
+    get("get-text", "/score?data=abc"),
+)
 NESTED = schema_cases(
     ("all", '{"inputs": {"array": [[1, 2]], "deep": {"name": "n", "other": [[3, 4]]}, "plain": 1}}'),
     ("many", '{"inputs": {"plain": 1}, "many": [[[1, 2]], [[3, 4]]]}'),
@@ -327,7 +407,7 @@ CORS = (
     Case("preflight-lower", "OPTIONS", "/score", b"", preflight("post")),
     Case("preflight-put", "OPTIONS", "/score", b"", preflight("PUT")),
     Case("preflight-other", "OPTIONS", "/score", b"", preflight(origin="https://c.example")),
-    Case("preflight-headers", "OPTIONS", "/score", b"", preflight(Access_Control_Request_Headers="x-b, Authorization,a")),
+    Case("preflight-headers", "OPTIONS", "/score", b"", preflight(Access_Control_Request_Headers="x-b, Authz,a")),
     Case("preflight-private", "OPTIONS", "/score", b"", preflight(Access_Control_Request_Private_Network="true")),
     Case("root-preflight", "OPTIONS", "/", b"", preflight("GET")),
     Case("options-without", "OPTIONS", "/score", b"", {}),
@@ -346,7 +426,12 @@ HEADER_CASES = (
     get("get", "/score?a=1&b=x", {"X-Custom": "v"}),
 )
 KEYWORD_CASES = (post("post", "b"), post("json", "{}", JSON), get("get", "/score?a=1"))
-SLOW = 'import json, time\ndef init(): pass\ndef run(data):\n    time.sleep(30 if "sleep" in data else 0)\n    return 1\n'
+SLOW = """import time
+def init(): pass
+def run(data):
+    time.sleep(30 if "sleep" in data else 0)
+    return 1
+"""
 
 WORLDS = (
     World("text", "text.py", text_cases()),

@@ -73,7 +73,9 @@ def normal_headers(headers: dict[str, list[str]], host: str) -> dict[str, list[s
         if name in normal:
             normal[name] = [UUID.sub("<uuid>", value) for value in normal[name]]
     if "x-ms-run-fn-exec-ms" in normal:
-        normal["x-ms-run-fn-exec-ms"] = [re.sub(r"^\d+\.\d{3}$", "<ms>", v) for v in normal["x-ms-run-fn-exec-ms"]]
+        normal["x-ms-run-fn-exec-ms"] = [
+            re.sub(r"^\d+\.\d{3}$", "<ms>", v) for v in normal["x-ms-run-fn-exec-ms"]
+        ]
     if "x-ms-server-version" in normal:
         normal["x-ms-server-version"] = ["<server>"]
     if "set-cookie" in normal:

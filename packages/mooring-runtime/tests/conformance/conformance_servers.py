@@ -70,7 +70,15 @@ def reference(world: World, folder: Path, python: Path) -> Iterator[tuple[str, i
     env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     with (folder.parent / f"{folder.name}.log").open("wb") as log:
         process = subprocess.Popen(
-            [str(python.parent / "azmlinfsrv"), "--entry_script", "score.py", "--model_dir", ".", "--port", str(port)],
+            [
+                str(python.parent / "azmlinfsrv"),
+                "--entry_script",
+                "score.py",
+                "--model_dir",
+                ".",
+                "--port",
+                str(port),
+            ],
             cwd=folder,
             env={**env, "AML_APP_ROOT": str(folder), **world.env},
             stdout=log,
@@ -95,6 +103,11 @@ def reference(world: World, folder: Path, python: Path) -> Iterator[tuple[str, i
 def ours(service: Service, world: World, folder: Path, python: Path) -> tuple[str, int]:
     """Gives our service a revision with the world's script, which runs with ``python``; where it listens."""
     write_app(world, folder)
-    revision = {**service.revision(""), "app_root": str(folder), "python": str(python), "env": dict(world.env)}
+    revision = {
+        **service.revision(""),
+        "app_root": str(folder),
+        "python": str(python),
+        "env": dict(world.env),
+    }
     service.apply_spec({"service": "ML service", "revision": revision})
     return "127.0.0.1", service.ready()["port"]

@@ -20,7 +20,9 @@ from conformance_servers import ours, reference, reference_python
 
 from mooring_runtime.testing import Service, running
 
-GOLDEN: dict[str, dict[str, Facts]] = json.loads(Path(__file__).with_name("golden.json").read_text(encoding="utf-8"))
+GOLDEN: dict[str, dict[str, Facts]] = json.loads(
+    Path(__file__).with_name("golden.json").read_text(encoding="utf-8")
+)
 each_world = pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
 
 
@@ -42,7 +44,9 @@ def compare(world: World, expected: dict[str, Facts], actual: dict[str, Facts]) 
             needless.discard((name, aspect))
             if difference is None or not as_meant(difference, aspect, theirs, mine):
                 wrong.append(f"{name}, {aspect}:\n  reference {theirs!r}\n  ours      {mine!r}")
-    wrong += [f"{name}, {aspect}: listed as a difference, but there is none" for name, aspect in sorted(needless)]
+    wrong += [
+        f"{name}, {aspect}: listed as a difference, but there is none" for name, aspect in sorted(needless)
+    ]
     assert not wrong, "\n".join(wrong)
 
 

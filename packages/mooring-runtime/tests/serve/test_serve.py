@@ -127,6 +127,7 @@ def test_health_port(folder: Path, started: list[Command]) -> None:
     command = Command(folder, "score.py", "--health_port", "0", SEPERATE_HEALTH_ENDPOINT="true")
     started.append(command)
     port = int(command.said(r"Health probes at port (\d+)")[1])
+    command.said("Serving score.py")
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     for path, status in (("/", 200), ("/score", 404)):
         connection.request("GET", path)
@@ -167,7 +168,15 @@ def test_watch(tmp_path: Path) -> None:
     outside = tmp_path.parent / f"{tmp_path.name}-outside.py"
     watch = Watch(tmp_path, (outside,))
     assert watch.changed() == []
-    for name in ("b.py", "data.json", "config.json", ".hidden/c.py", "__pycache__/d.py", "venv/pyvenv.cfg", "venv/e.py"):
+    for name in (
+        "b.py",
+        "data.json",
+        "config.json",
+        ".hidden/c.py",
+        "__pycache__/d.py",
+        "venv/pyvenv.cfg",
+        "venv/e.py",
+    ):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("1")

@@ -47,7 +47,9 @@ def test_flags_of_azmlinfsrv(folder: Path) -> None:
 
 
 def test_variables_before_the_config_file(folder: Path) -> None:
-    config = '{"AZUREML_ENTRY_SCRIPT": "deep.py", "SCORING_TIMEOUT_MS": 5, "WORKER_COUNT": 2, "SERVICE_NAME": "n"}'
+    config = (
+        '{"AZUREML_ENTRY_SCRIPT": "deep.py", "SCORING_TIMEOUT_MS": 5, "WORKER_COUNT": 2, "SERVICE_NAME": "n"}'
+    )
     (folder / "settings.json").write_text(config)
     found = made(
         folder,
@@ -72,7 +74,9 @@ def test_the_active_environment(folder: Path) -> None:
     (folder / "venv/bin").mkdir(parents=True)
     (folder / "venv/bin/python").touch()
     assert made(folder, VIRTUAL_ENV=str(folder / "venv")).python == folder / "venv/bin/python"
-    assert made(folder, "--python", sys.executable, VIRTUAL_ENV=str(folder / "venv")).python == Path(sys.executable)
+    assert made(folder, "--python", sys.executable, VIRTUAL_ENV=str(folder / "venv")).python == Path(
+        sys.executable
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mooring_runtime.worker import frames
-from mooring_runtime.worker.entry import EntryError
 from mooring_runtime.worker.containers import RequestHeaders
+from mooring_runtime.worker.entry import EntryError
 from mooring_runtime.worker.request import HTTPError, Request, query_object
 from mooring_runtime.worker.response import Response
 from mooring_runtime.worker.scoring import RAW_MARK, Scorer
@@ -39,7 +39,7 @@ def test_text() -> None:
 
 @pytest.mark.parametrize(
     "run",
-    [lambda: 1, lambda a, b: (a, b), lambda request_headers: 1, lambda **data: data],
+    [lambda: 1, lambda a, b: (a, b), lambda request_headers: request_headers, lambda **data: data],
     ids=["none", "two", "headers", "any"],
 )
 def test_functions_with_other_parameters(run: Any) -> None:

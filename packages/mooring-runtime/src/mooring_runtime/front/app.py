@@ -169,27 +169,9 @@ class ScoringApp:
 
     async def _score(self, exchange: Exchange) -> None:
         identified = self._identified(exchange)
-        if identified is None:
+        if identified is None or self._answered(exchange, identified[1]):
             return
         request_id, headers = identified
-        method = exchange.method
-        refusal = self.keys.refusal(exchange.header("authorization"))
-        if refusal is not None:
-            cors = self.contract.cors
-            if method == "OPTIONS" and cors is not None and cors.preflight(exchange):
-                exchange.respond(200, [*headers, HTML, RUN_NOT_FAILED], b"")
-                return
-            _answer(exchange, 401, refusal, [*headers, RUN_NOT_FAILED, ("www-authenticate", "Bearer")])
-            return
-        if method not in SCORE_METHODS:
-            _answer(exchange, 405, NOT_ALLOWED, [*headers, RUN_NOT_FAILED, ALLOW_SCORE])
-            return
-        if self.mode != "raw" and method in {"OPTIONS", "HEAD"}:
-            if method == "OPTIONS":
-                exchange.respond(200, [*headers, HTML, RUN_NOT_FAILED, ALLOW_SCORE], b"")
-            else:
-                _answer(exchange, 405, "Method not allowed", [*headers, RUN_NOT_FAILED, ALLOW_SCORE])
-            return
         try:
             body = await exchange.body(self.max_request_bytes)
         except ClientGone:
@@ -199,6 +181,29 @@ class ScoringApp:
             _answer(exchange, 413, message, [*headers, RUN_NOT_FAILED, ("connection", "close")])
             return
         await self._run(exchange, body, request_id, headers)
+
+    def _answered(self, exchange: Exchange, headers: Headers) -> bool:
+        """Whether no worker is needed for the request, which has been answered then."""
+        method = exchange.method
+        refusal = self.keys.refusal(exchange.header("authorization"))
+        if refusal is not None:
+            cors = self.contract.cors
+            if method == "OPTIONS" and cors is not None and cors.preflight(exchange):
+                exchange.respond(200, [*headers, HTML, RUN_NOT_FAILED], b"")
+            else:
+                _answer(exchange, 401, refusal, [*headers, RUN_NOT_FAILED, ("www-authenticate", "Bearer")])
+            return True
+        if method == "POST":
+            return False
+        if method not in SCORE_METHODS:
+            _answer(exchange, 405, NOT_ALLOWED, [*headers, RUN_NOT_FAILED, ALLOW_SCORE])
+        elif self.mode != "raw" and method == "OPTIONS":
+            exchange.respond(200, [*headers, HTML, RUN_NOT_FAILED, ALLOW_SCORE], b"")
+        elif self.mode != "raw" and method == "HEAD":
+            _answer(exchange, 405, "Method not allowed", [*headers, RUN_NOT_FAILED, ALLOW_SCORE])
+        else:
+            return False
+        return True
 
     async def _run(self, exchange: Exchange, body: bytes, request_id: str, headers: Headers) -> None:
         if self.stopping:

@@ -7,8 +7,6 @@ which is what lets the supervisor keep the port reserved while a front is down.
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +16,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server.embed import Server
 
+from mooring_runtime.front.connection import CallerStalled, Connection
 from mooring_runtime.front.exchange import App, BodyTooLarge, ClientGone, Headers
 from mooring_runtime.front.stream import BodyStream, StreamBroken
 
@@ -106,35 +105,25 @@ class GranianExchange:
 
     async def respond_stream(self, status: int, headers: Headers, stream: BodyStream) -> None:
         """Answers with a body in parts; see `Exchange.respond_stream`."""
+        connection = Connection(str(self._scope.client))
         transport = self._proto.response_stream(status, headers)
         gone = asyncio.ensure_future(self._proto.client_disconnect())
         gone.add_done_callback(lambda _: stream.drop())
         try:
             while (part := await stream.next()) is not None:
-                await asyncio.wait_for(transport.send_bytes(part), SEND_SECONDS)
-        except (RSGIProtocolClosed, RSGIProtocolError, asyncio.TimeoutError):
-            abort(str(self._scope.client))
-        except StreamBroken as exc:
-            # Granian would write the chunk that says the body is complete.
-            abort(str(self._scope.client))
-            sys.stderr.write(f"a streamed answer broke off: {exc}\n")
+                await connection.room(len(part), SEND_SECONDS)
+                await transport.send_bytes(part)
+        except (RSGIProtocolClosed, RSGIProtocolError):
+            return  # the caller has gone
+        except (StreamBroken, CallerStalled) as exc:
+            sys.stderr.write(
+                f"a streamed answer broke off: {exc or 'the caller took nothing for too long'}\n"
+            )
+            await connection.cut()
         finally:
             stream.drop()
             gone.cancel()
-
-
-def abort(client: str) -> None:
-    """Ends the connection from ``client`` (address and port); granian has no call for that."""
-    address, _, port = client.rpartition(":")
-    wanted = (address.strip("[]"), int(port))
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            with socket.socket(fileno=os.dup(int(name))) as connection:
-                if connection.getpeername()[:2] == wanted:
-                    connection.shutdown(socket.SHUT_RDWR)
-                    return
-        except OSError:
-            continue  # no socket, not connected, or closed meanwhile
+            connection.close()
 
 
 class GranianEngine:

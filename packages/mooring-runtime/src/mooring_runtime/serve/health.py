@@ -31,7 +31,9 @@ def listening(host: str, port: int, service: str) -> Iterator[int]:
             """Asks the front."""
             status, body = 404, b""
             if self.path.partition("?")[0] in PATHS:
-                connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=PROBE_SECONDS)
+                connection = http.client.HTTPConnection(
+                    str(address.hostname), address.port, timeout=PROBE_SECONDS
+                )
                 try:
                     connection.request("GET", self.path)
                     answer = connection.getresponse()
@@ -46,7 +48,7 @@ def listening(host: str, port: int, service: str) -> Iterator[int]:
             if self.command == "GET":
                 self.wfile.write(body)
 
-        do_HEAD = do_GET
+        do_HEAD = do_GET  # noqa: N815 - the base class's name
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             """Probes are not worth a line."""

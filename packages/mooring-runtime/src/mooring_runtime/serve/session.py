@@ -106,7 +106,9 @@ class Session:
         if state["phase"] == "Ready":
             url = state["url"]
             again = "Reloaded" if self._number > 1 else "Serving"
-            self._say(f"{again} {self._settings.entry_script.name} (revision {self._number}): POST {url}/score")
+            self._say(
+                f"{again} {self._settings.entry_script.name} (revision {self._number}): POST {url}/score"
+            )
             return True
         failure = state["failure"]
         self._say(f"{failure['code']}: {failure['message'].splitlines()[0]}")
@@ -125,7 +127,9 @@ class Session:
         changed = self._watch.changed()
         if changed:
             names = ", ".join(Path(name).name for name in changed[:3])
-            self._say(f"Changed: {names}{', ...' if len(changed) > 3 else ''}. Starting revision {self._number + 1}.")
+            self._say(
+                f"Changed: {names}{', ...' if len(changed) > 3 else ''}. Starting revision {self._number + 1}."
+            )
             self._apply(client)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -185,7 +184,7 @@ def _python(given: Path | None, environ: Mapping[str, str]) -> Path:
         if not given.exists():
             raise SettingsError(f"There is no interpreter {given}.")
         # Not resolved: a virtual environment's python is a link, and only by that name it is one.
-        return Path(os.path.abspath(given))  # noqa: PTH100
+        return Path.cwd() / given
     for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         if environ.get(name):
             python = Path(environ[name]) / "bin" / "python"

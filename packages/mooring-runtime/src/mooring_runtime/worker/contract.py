@@ -76,7 +76,8 @@ def config_file(settings, environ):
     """
     paths = [environ.get("AZUREML_CONFIG_FILE") or ""]
     paths += [
-        os.path.join(folder, "config.json") for folder in (settings["app_root"], os.path.dirname(script_path(settings)))
+        os.path.join(folder, "config.json")
+        for folder in (settings["app_root"], os.path.dirname(script_path(settings)))
     ]
     path = next((path for path in paths if os.path.isfile(path) and os.path.getsize(path)), None)
     if path is None:
@@ -93,7 +94,9 @@ def descriptions(app_root):
     """The user's own OpenAPI files, by version; one that is not JSON is reported in the log and left out."""
     found = {}
     for version, names in DESCRIPTIONS.items():
-        path = next((os.path.join(app_root, n) for n in names if os.path.isfile(os.path.join(app_root, n))), None)
+        path = next(
+            (os.path.join(app_root, n) for n in names if os.path.isfile(os.path.join(app_root, n))), None
+        )
         if path is None:
             continue
         try:

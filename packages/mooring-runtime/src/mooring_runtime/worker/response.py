@@ -166,7 +166,9 @@ class Response:
         named = (("Domain", domain), ("Expires", expires), ("Max-Age", max_age))
         parts += ["{}={}".format(name, given) for name, given in named if given is not None]
         parts += [name for name, given in (("Secure", secure), ("HttpOnly", httponly)) if given]
-        parts += ["{}={}".format(name, given) for name, given in (("Path", path), ("SameSite", samesite)) if given]
+        parts += [
+            "{}={}".format(name, given) for name, given in (("Path", path), ("SameSite", samesite)) if given
+        ]
         self.headers.add("Set-Cookie", "; ".join(parts))
 
     def delete_cookie(self, key, path="/", domain=None):

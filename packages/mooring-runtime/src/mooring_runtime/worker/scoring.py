@@ -15,11 +15,11 @@ import traceback
 from time import perf_counter
 
 from . import frames, schema
+from .containers import RequestHeaders
 from .entry import EntryError, user_traceback
 from .form import MULTIPART, URLENCODED
 from .request import Request, query_object
 from .response import encoded
-from .containers import RequestHeaders
 from .schema import HEADERS, BadRequest
 
 RAW_MARK = "_mooring_rawhttp"
@@ -142,13 +142,13 @@ class Scorer:
             result = call()
         except BadRequest as exc:
             return reply(exc.status, {"message": str(exc)})
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 - user code, sys.exit() included
             return self._failed(exc, request_id)
         spent = "%.3f" % ((perf_counter() - begin) * 1000.0)
         if hasattr(result, "status_code") and hasattr(result, "get_data"):
             try:
                 return self._response(result, spent)
-            except BaseException as exc:
+            except BaseException as exc:  # noqa: BLE001 - the same
                 return self._failed(exc, request_id)
         try:
             body = _dumps({} if result is None else result).encode("utf-8")

@@ -67,7 +67,9 @@ def stream(connection, decoder, frame_id, scorer, termination):
             try:
                 part = next(parts, None)
             except Exception as exc:  # noqa: BLE001 - user code
-                sys.stderr.write("mooring: a streamed body broke off\n{}\n".format(user_traceback(exc).rstrip()))
+                sys.stderr.write(
+                    "mooring: a streamed body broke off\n{}\n".format(user_traceback(exc).rstrip())
+                )
                 failure = b"failed"
                 break
             if part is None:

@@ -45,11 +45,19 @@ def describe(request, request_headers):
 
 def names(request, request_headers):
     return {
-        "any_case": [request.headers["x-custom"], request.headers.get("X-CUSTOM"), "X-custom" in request.headers],
+        "any_case": [
+            request.headers["x-custom"],
+            request.headers.get("X-CUSTOM"),
+            "X-custom" in request.headers,
+        ],
         "absent": [request.headers.get("X-Absent"), request.headers.get("X-Absent", "d")],
         "number": request.headers.get("X-Number", type=int),
         "pairs": [[name, value] for name, value in request.headers if name.startswith("X-")],
-        "args": [request.args.get("n", type=int), request.args.get("s", 7, type=int), request.args.get("none")],
+        "args": [
+            request.args.get("n", type=int),
+            request.args.get("s", 7, type=int),
+            request.args.get("none"),
+        ],
         "to_dict": [request.args.to_dict(), request.args.to_dict(flat=False)],
         "getlist": request.args.getlist("n", type=int),
         "items": [list(pair) for pair in request.args.items(multi=True)],
@@ -167,7 +175,9 @@ DO = {
     "redirect": answer("", 302, {"Location": "/elsewhere"}),
     "status_text": answer("s", "201 CREATED"),
     "generator": lambda request, _: AMLResponse((f"part {n}\n" for n in range(3)), 200),
-    "generator_bytes": lambda request, _: AMLResponse(iter([b"\xff", b"", b"\xfe"]), 200, {"Content-Type": "a/b"}),
+    "generator_bytes": lambda request, _: AMLResponse(
+        iter([b"\xff", b"", b"\xfe"]), 200, {"Content-Type": "a/b"}
+    ),
     "generator_empty": lambda request, _: AMLResponse(iter(()), 200),
     "generator_sized": lambda request, _: AMLResponse(iter(["abc", "def"]), 200, {"Content-Length": "6"}),
     "generator_error": lambda request, _: AMLResponse(iter(["bad"]), 500),

@@ -70,7 +70,7 @@ DO = {
     "exception": lambda asked: ValueError("returned"),
     "nan": lambda asked: [math.nan, math.inf, -math.inf],
     "unicode": lambda asked: {"žluť": "kůň \U0001f40e"},
-    "integer_keys": lambda asked: {1: "a", None: "b", True: "c", 1.5: "d"},
+    "integer_keys": lambda asked: {1: "a", None: "b", False: "c", 1.5: "d"},
     "tuple_keys": lambda asked: {(1, 2): "a"},
     "nested": lambda asked: {"a": {"b": [{"c": [[]]}]}},
     "legacy_dict": lambda asked: {"aml_response_headers": {"X-A": "1"}, "aml_response_body": {"b": 2}},
