@@ -163,7 +163,7 @@ def _entry_script(
     given: argparse.Namespace, value: _Values, here: Path, root: Path, source: str | None
 ) -> Path:
     """The script: flags are relative to where the command runs, settings to the app root, as in Azure's."""
-    named = given.entry_script or given.script
+    named: str | None = given.entry_script or given.script
     if named is not None:
         candidates = [here / named]
     else:
@@ -184,7 +184,7 @@ def _python(given: Path | None, environ: Mapping[str, str]) -> Path:
         if not given.exists():
             raise SettingsError(f"There is no interpreter {given}.")
         # Not resolved: a virtual environment's python is a link, and only by that name it is one.
-        return Path.cwd() / given
+        return Path.cwd() / Path(given)
     for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         if environ.get(name):
             python = Path(environ[name]) / "bin" / "python"
