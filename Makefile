@@ -6,7 +6,7 @@ LOCAL := $(foreach p,$(notdir $(wildcard packages/*)),--no-emit-package $(p))
 STAMP := $(VENV)/.installed
 export PYTHONHASHSEED ?= 0
 
-.PHONY: help quickstart setup test test-full test-unit lint typecheck bench-build compatibility lock clean
+.PHONY: help quickstart setup test test-full test-unit lint typecheck bench-build bench-scale compatibility lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -36,6 +36,7 @@ lint: setup  ## ruff, mypy, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing/api.py
 	PYTHONPATH= $(BIN)/lint-imports --no-logo
 
 fmt: setup  ## format the code
@@ -44,6 +45,9 @@ fmt: setup  ## format the code
 
 bench-build: setup  ## how fast builds, deployments and start-up are; prints a table
 	$(BIN)/python benchmarks/build.py
+
+bench-scale: setup  ## what 10,000 models, 1,000 images and 200 services cost; prints a table
+	$(BIN)/python benchmarks/scale.py
 
 compatibility: setup  ## regenerate docs/compatibility.md from the tests
 	$(BIN)/python tools/compatibility.py

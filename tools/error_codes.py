@@ -15,11 +15,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "errors.md"
 # Two capitals at least; the codes of one word are named.
-CODE = re.compile(r"[A-Z][a-z0-9]+(?:[A-Z][A-Za-z0-9]*)+|Unauthorized|Superseded")
+CODE = re.compile(r"[A-Z][a-z0-9]+(?:[A-Z][A-Za-z0-9]*)+|Unauthorized|Forbidden|Superseded")
 # Ends of the names of classes and functions that take a code first.
 MAKERS = re.compile(
     r"(error|exception|explain|invalid|failure|failed|fail|problem|refuse|refused|reject|answer|response)$"
-    r"|^(notfound|conflict|invalidrequest|denied|phasefailed|_not_found|_syntax|invalidname)$",
+    r"|^(notfound|conflict|invalidrequest|denied|forbidden|phasefailed|_not_found|_syntax|invalidname)$",
     re.IGNORECASE,
 )
 DOCUMENTED = re.compile(r"^\| `([A-Za-z0-9]+)` \|", re.MULTILINE)
@@ -40,14 +40,21 @@ def in_source(source: str) -> Iterator[tuple[str, int]]:
     """The codes in one file."""
     for node in ast.walk(ast.parse(source)):
         for candidate in _candidates(node):
-            both = [candidate.body, candidate.orelse] if isinstance(candidate, ast.IfExp) else [candidate]
-            for text in both:
+            for text in _alternatives(candidate):
                 if (
                     isinstance(text, ast.Constant)
                     and isinstance(text.value, str)
                     and CODE.fullmatch(text.value)
                 ):
                     yield text.value, text.lineno
+
+
+def _alternatives(value: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(value, ast.IfExp):
+        yield from _alternatives(value.body)
+        yield from _alternatives(value.orelse)
+    else:
+        yield value
 
 
 def _candidates(node: ast.AST) -> Iterator[ast.expr]:

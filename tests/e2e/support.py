@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,24 +44,43 @@ def processes_below(directory: Path) -> dict[int, str]:
 class RunningServer:
     """A server process on ``home``."""
 
-    def __init__(self, home: Path) -> None:
+    program: Sequence[str] = ("-m", "mooring_server")
+
+    def __init__(
+        self,
+        home: Path,
+        *arguments: str,
+        verify: ssl.SSLContext | None = None,
+        variables: dict[str, str] | None = None,
+    ) -> None:
         self.home = home
+        self.arguments = arguments
+        self.variables = variables or {}
+        self.verify = verify or True
         self.process: subprocess.Popen[bytes] | None = None
         self.client = httpx.Client()
 
-    def start(self) -> RunningServer:
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Begin to start; what `start` waits for is not waited for."""
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self.home / "output.log").open("ab") as output:
+        log = self.home / "output.log"
+        with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mooring_server", "--home", str(self.home)],
+                self.command(),
+                env={**os.environ, **self.variables},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
             )
-        process = self.process
+        return self.process
+
+    def start(self) -> RunningServer:
+        process = self.spawn()
+        log = self.home / "output.log"
+        self.home = self.seen(process)
 
         def announced() -> dict[str, Any] | None:
-            assert process.poll() is None, (self.home / "output.log").read_text()
+            assert process.poll() is None, log.read_text()
             try:
                 told = json.loads((self.home / "server.json").read_text())
             except FileNotFoundError:
@@ -70,10 +90,21 @@ class RunningServer:
         told = eventually(announced, "the server announces itself")
         self.client.close()
         self.client = httpx.Client(
-            base_url=told["url"], headers={"Authorization": f"Bearer {told['token']}"}, timeout=60
+            base_url=told["url"],
+            headers={"Authorization": f"Bearer {told['token']}"},
+            timeout=60,
+            verify=self.verify,
         )
         self.url, self.token = told["url"], told["token"]
         return self
+
+    def command(self) -> list[str]:
+        """What to run."""
+        return [sys.executable, *self.program, "--home", str(self.home), *self.arguments]
+
+    def seen(self, process: subprocess.Popen[bytes]) -> Path:  # noqa: ARG002 - for servers with mounts of their own
+        """Where the data directory is for those outside."""
+        return self.home
 
     def kill(self) -> None:
         assert self.process is not None

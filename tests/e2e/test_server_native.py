@@ -222,7 +222,7 @@ def test_tokens(server: RunningServer) -> None:
             "/services",
             b'{"name": "svc", "imageRequest": {"entryScript": "x.py"}}',
             400,
-            "EntryScriptMissing",
+            "EntryScriptNotFound",
         ),
         ("POST", "/services", b'{"name": "svc", "imageRequest": {}}', 400, "NoCodeNeedsOneModel"),
         ("GET", "/services/none", b"", 404, "ServiceNotFound"),

@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +58,11 @@ class Answer:
 class Service:
     """A service under test.
 
+    Args:
+        directory: the supervisor's.
+        command: runs the supervisor's module; another interpreter, or another user by ``setpriv``.
+        env: the supervisor's environment; None for ours.
+
     Attributes:
         directory: the supervisor's.
         client: speaks to it.
@@ -65,16 +70,23 @@ class Service:
         spec: the last one applied.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        command: Sequence[str] = (sys.executable,),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self.directory = directory
+        self._command = [*command, "-m", "mooring_runtime.supervisor", "--dir", str(directory)]
+        self._env = env
         self.client = SupervisorClient(directory)
         self.spec: dict[str, Any] = {}
         self._revisions = 0
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "mooring_runtime.supervisor", "--dir", str(self.directory)]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, env=self._env)
         self._await(process)
         return process
 

@@ -38,7 +38,7 @@ def test_too_much_memory_in_init(service: Service) -> None:
 
 def test_too_much_memory_in_run_costs_the_worker(service: Service) -> None:
     service.apply(GREEDY % "pass", memory_bytes=LIMIT)
-    assert service.ready()["isolation"] in {"cgroup", "watch"}
+    assert service.ready()["limits"]["memory"] in {"cgroup", "watch"}
     assert service.post(b"20").json() == "taken"
     assert service.post(b"200").status == 502
     state = service.client.wait(lambda seen: seen["workers"][0]["restarts"] == 1, 10)
@@ -57,8 +57,8 @@ def test_watching_where_there_are_no_control_groups(monkeypatch: pytest.MonkeyPa
         failure = watched.failed()
     finally:
         watched.close()
-    assert state["isolation"] == "watch"
-    assert state["limits"] == {"memory": "watch", "cpu": "none"}
+    assert state["isolation"] == "none"
+    assert state["limits"] == {"memory": "watch", "cpu": "none", "processes": "none"}
     assert failure["code"] == "OutOfMemory"
 
 
@@ -78,7 +78,7 @@ def test_groups_are_made_and_removed(service: Service) -> None:
 
     service.apply(GREEDY % "pass", memory_bytes=LIMIT, cpu_cores=0.5)
     state = service.ready()
-    assert state["limits"] == {"memory": "cgroup", "cpu": "cgroup"}
+    assert state["limits"] == {"memory": "cgroup", "cpu": "cgroup", "processes": "none"}
     (name,) = groups()
     assert hierarchy.memory is not None
     assert hierarchy.cpu is not None

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from mooring_runtime.supervisor import landlock
+from mooring_runtime.supervisor.sandbox_choice import choose
+from mooring_runtime.supervisor.spec import SandboxSpec
 from mooring_runtime.testing import Service
 
 SCORE = """
@@ -66,7 +69,10 @@ def test_worker_under(minor: int, service: Service) -> None:
     assert answer.json() == {"version": [3, minor], "echo": {"a": [1]}}
     assert service.get("/score").status == 500
     assert "café in the log" in service.logged("ValueError: asked for it")
-    service.apply(TEXT, python=python)
+    service.apply(TEXT, python=python, sandbox={})
+    assert service.ready()["isolation"] == choose(SandboxSpec()).mode
+    assert service.post(b"sandboxed").json() == ["sandboxed", [3, minor]]
+    service.apply(TEXT, python=python, sandbox={"mode": "landlock" if landlock.version() else "none"})
     service.ready()
     assert service.post("žluť".encode()).json() == ["žluť", [3, minor]]
     service.apply("def init():\n    raise KeyError('k')\ndef run(data): pass", python=python)

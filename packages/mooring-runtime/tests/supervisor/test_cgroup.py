@@ -22,7 +22,7 @@ def test_find() -> None:
         1, Path("/sys/fs/cgroup/memory/jobs/a"), Path("/sys/fs/cgroup/cpu,cpuacct")
     )
     own = Path("/sys/fs/cgroup/user.slice/me.scope")
-    assert find("0::/user.slice/me.scope\n", V2_MOUNTS) == Hierarchy(2, own, own)
+    assert find("0::/user.slice/me.scope\n", V2_MOUNTS) == Hierarchy(2, own, own, own)
     assert find("0::/\n", "") == Hierarchy(2, None, None)
     inside = find("5:memory:/docker/abc/x\n", CONTAINER_MOUNTS)
     assert inside.memory == Path("/sys/fs/cgroup/memory/x")
@@ -32,7 +32,7 @@ def test_version_2_files(tmp_path: Path) -> None:
     group = RevisionGroup(Hierarchy(2, tmp_path, tmp_path), "g", 200 << 20, 0.5)
     assert (tmp_path / "g/memory.max").read_text() == str(200 << 20)
     assert (tmp_path / "g/run/cpu.max").read_text() == "50000 100000"
-    assert group.joins == tmp_path / "g/init/cgroup.procs"
+    assert group.joins == [tmp_path / "g/init/cgroup.procs"]
     assert group.memory_limit == 200 << 20
     assert group.cpu_limited
     (tmp_path / "g/run/cgroup.procs").touch()
@@ -56,7 +56,7 @@ def test_nothing_is_limited_where_nothing_is_asked_or_possible(tmp_path: Path) -
         RevisionGroup(Hierarchy(2, None, None), "g", 1 << 30, 1.0),
         RevisionGroup(Hierarchy(1, tmp_path / "absent", tmp_path / "absent"), "g", 1 << 30, 1.0),
     ):
-        assert group.joins is None
+        assert group.joins == []
         assert group.memory_limit is None
         assert not group.cpu_limited
         assert group.oom_kills() == group.peak() == 0

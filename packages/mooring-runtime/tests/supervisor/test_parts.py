@@ -103,7 +103,7 @@ def test_memory_that_is_watched(tmp_path: Path) -> None:
     limiter = Limiter(tmp_path, NOWHERE)
     bounds = limiter.bounds(revision)
     assert limiter.bounds(revision) is bounds
-    assert limiter.isolation(revision) == {"memory": "watch", "cpu": "none"}
+    assert limiter.isolation(revision) == {"memory": "watch", "cpu": "none", "processes": "none"}
     assert bounds.exceeded_by([]) is None
     command = "x = bytearray(100 << 20); print('taken', flush=True); import time; time.sleep(600)"
     process = subprocess.Popen(
@@ -122,7 +122,7 @@ def test_memory_that_is_watched(tmp_path: Path) -> None:
     assert memory.used > 100 << 20
     assert bounds.out_of_memory(process.pid) is None
     limiter.keep([])
-    assert limiter.isolation(revision) == {"memory": "none", "cpu": "none"}
+    assert limiter.isolation(revision) == {"memory": "none", "cpu": "none", "processes": "none"}
     assert limiter.watching == []
     assert not limiter.stale
 

@@ -28,6 +28,14 @@ DOCUMENTED: dict[str, Any] = {
         "init_deadline_seconds": 300,
         "cpu_cores": 1.0,
         "memory_bytes": 1073741824,
+        "sandbox": {
+            "mode": "auto",
+            "network": "auto",
+            "readable": ["/image"],
+            "protected": ["/home/me/.local/share/mooring"],
+            "open_ports": [20000],
+            "closed_ports": [40123],
+        },
     },
 }
 
@@ -36,7 +44,8 @@ def test_round_trip() -> None:
     spec = parse(DOCUMENTED)
     assert spec.auth_keys == ("primary", "secondary")
     assert parse(json.loads(json.dumps(spec.to_json()))) == spec
-    assert {key: spec.to_json()[key] for key in DOCUMENTED} == DOCUMENTED
+    written = json.loads(json.dumps(spec.to_json()))
+    assert {key: written[key] for key in DOCUMENTED} == DOCUMENTED
 
 
 @pytest.mark.parametrize(

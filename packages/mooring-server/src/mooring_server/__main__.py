@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-
-import uvicorn
 
 import mooring_server
 from mooring_server.app import create_app
 from mooring_server.domain.errors import MooringError
-from mooring_server.settings import Home, Settings, write_private
+from mooring_server.domain.init_timeout import (
+    DEFAULT_INIT_SECONDS,
+    INIT_TIMEOUT_VARIABLE,
+    parse_init_seconds,
+)
+from mooring_server.services.checks.checker import check, missing_database
+from mooring_server.services.restores import finish
+from mooring_server.serving import Server, check_exposure, join, listen, local_host
+from mooring_server.settings import Home, Settings, locked, write_private
+from mooring_server.store.database import Database
 from mooring_server.store.tables import now
+from mooring_server.tls import Certificate
 
 log = logging.getLogger("mooring_server")
 
@@ -31,9 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         home = Home.open(options.home.expanduser().absolute())
-        with home.lock.open("a") as lock:
-            _acquire(lock.fileno(), home)
-            _serve(home, options.host, options.port)
+        with locked(home):
+            if options.check:
+                return _check(home, deep=options.deep)
+            if finish(home):
+                log.info("completed a restore that was interrupted")
+            _serve(home, options)
     except MooringError as error:
         sys.stderr.write(f"mooring-server: {error.code}: {error.message}\n  {error.hint}\n")
         return 1
@@ -52,41 +62,79 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback only)")
     parser.add_argument("--port", type=int, help="port (default: that of the last run, else a free one)")
+    parser.add_argument(
+        "--init-timeout",
+        metavar="SECONDS",
+        help="what init() may take where the environment does not say "
+        f"({INIT_TIMEOUT_VARIABLE}; default: {DEFAULT_INIT_SECONDS:.0f})",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="look at the data while no server runs, print findings as JSON, end",
+    )
+    parser.add_argument("--deep", action="store_true", help="with --check: read every blob")
+    parser.add_argument(
+        "--tls-cert",
+        type=Path,
+        metavar="PEM",
+        help="certificate chain; remembered, and read again when renewed",
+    )
+    parser.add_argument("--tls-key", type=Path, metavar="PEM", help="its key; remembered")
+    parser.add_argument("--no-tls", action="store_true", help="forget the certificate")
+    parser.add_argument(
+        "--public-host", metavar="NAME", help="name under which other machines reach the server; remembered"
+    )
+    parser.add_argument(
+        "--insecure", action="store_true", help="listen on other addresses than loopback without TLS"
+    )
     return parser
 
 
-def _acquire(descriptor: int, home: Home) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise MooringError(
-            "ServerRunning",
-            f"A server is running on {home.path} already.",
-            hint="`mooring status` shows it, `mooring down` stops it.",
-            phase="Start",
-            status_code=409,
-        ) from None
+def _check(home: Home, *, deep: bool) -> int:
+    """Print the report; 1 when something is wrong."""
+    if home.database.exists():
+        database = Database(f"sqlite:///{home.database}")
+        report = check(home, database, deep=deep)
+        database.close()
+    else:
+        report = missing_database(home)
+    sys.stdout.write(json.dumps(report.to_json(), indent=1) + "\n")
+    return 0 if report.ok else 1
 
 
-def _serve(home: Home, host: str, port: int | None) -> None:
-    settings = Settings.load(home)
-    listener = _listen(host, port, settings.port)
-    actual = listener.getsockname()[1]
-    settings = Settings(settings.token, actual)
-    settings.save(home)
-    address = f"{host}:{actual}"
-    app = create_app(home, token=settings.token, address=address)
+def _init_seconds(given: str | None) -> float:
+    text = given or os.environ.get(INIT_TIMEOUT_VARIABLE)
+    return parse_init_seconds(text) if text else DEFAULT_INIT_SECONDS
+
+
+def _serve(home: Home, options: argparse.Namespace) -> None:
+    init_seconds = _init_seconds(options.init_timeout)
+    settings = _remember(Settings.load(home), options)
+    certificate = _certificate(settings)
+    listener = listen(options.host, options.port, settings.port)
+    check_exposure(listener, tls=certificate is not None, insecure=options.insecure)
+    listener.listen(2048)
+    port = listener.getsockname()[1]
+    settings = replace(settings, port=port)
+    scheme = "https" if certificate else "http"
+    app = create_app(
+        home,
+        token=settings.token,
+        address=join(_public_name(settings, options.host), port),
+        scheme=scheme,
+        init_seconds=init_seconds,
+    )
+    settings.save(home)  # not before: data of a newer Mooring are refused, and left as they are
     announcement = {
-        "url": f"http://{address}",
+        "url": f"{scheme}://{join(local_host(options.host), port)}",
         "token": settings.token,
         "pid": os.getpid(),
         "version": mooring_server.__version__,
         "startedTime": now(),
+        "certificate": settings.tls_cert,
     }
-    config = uvicorn.Config(
-        app, log_level="warning", lifespan="on", timeout_graceful_shutdown=3, server_header=False
-    )
-    server = _Server(config, lambda: write_private(home.announcement, json.dumps(announcement)))
+    server = Server(app, certificate, lambda: write_private(home.announcement, json.dumps(announcement)))
     # uvicorn raises the signal that stopped it once more when it is done; what follows must still run.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
@@ -96,41 +144,36 @@ def _serve(home: Home, host: str, port: int | None) -> None:
         home.announcement.unlink(missing_ok=True)
 
 
-class _Server(uvicorn.Server):
-    """Announces itself when it answers, not before."""
+def _remember(settings: Settings, options: argparse.Namespace) -> Settings:
+    """What was kept, with what was given this time over it."""
+    if options.no_tls:
+        settings = replace(settings, tls_cert=None, tls_key=None)
+    if bool(options.tls_cert) != bool(options.tls_key):
+        raise MooringError(
+            "TlsIncomplete",
+            "A certificate and its key belong together; only one of them was given.",
+            hint="Give both --tls-cert and --tls-key.",
+            phase="Start",
+        )
+    if options.tls_cert:
+        cert, key = (str(p.expanduser().absolute()) for p in (options.tls_cert, options.tls_key))
+        settings = replace(settings, tls_cert=cert, tls_key=key)
+    if options.public_host:
+        settings = replace(settings, public_host=options.public_host)
+    return settings
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._announce = announce
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._announce()
-            log.info("listening, pid %s", os.getpid())
+def _certificate(settings: Settings) -> Certificate | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return Certificate(Path(settings.tls_cert), Path(settings.tls_key))
 
 
-def _listen(host: str, port: int | None, last: int) -> socket.socket:
-    """A listening socket on the port asked for, else on the last one if it is free, else on any."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for candidate in [port] if port is not None else [last, 0]:
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, candidate))
-        except OSError as error:
-            listener.close()
-            if candidate == last and port is None:
-                continue
-            raise MooringError(
-                "PortUnavailable",
-                f"Cannot listen on {host}:{candidate}: {error.strerror}.",
-                hint="Choose another with --port.",
-                phase="Start",
-            ) from error
-        listener.listen(2048)
-        return listener
-    raise AssertionError("one of the candidates was bound or raised")
+def _public_name(settings: Settings, host: str) -> str:
+    """The name in image locations and links: the one given, else the address, else the machine's own name."""
+    if settings.public_host:
+        return settings.public_host
+    return host if local_host(host) == host else socket.gethostname()
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -18,44 +18,65 @@ from mooring_server.controllers.garbage import Housekeeper
 from mooring_server.controllers.images import ImageController
 from mooring_server.controllers.runner import Runner
 from mooring_server.controllers.webservices import ServiceController
+from mooring_server.domain.init_timeout import DEFAULT_INIT_SECONDS
+from mooring_server.edges.attempts import Attempts
+from mooring_server.edges.audit import AuditLog
+from mooring_server.edges.native import backup as backup_edge
+from mooring_server.edges.native import checks as check_edge
 from mooring_server.edges.native import images as image_edge
 from mooring_server.edges.native import models as model_edge
 from mooring_server.edges.native import operations as operation_edge
+from mooring_server.edges.native import server as server_edge
 from mooring_server.edges.native import services as service_edge
+from mooring_server.edges.native import tokens as token_edge
 from mooring_server.edges.native import workspaces as workspace_edge
 from mooring_server.edges.native.common import ROOT
 from mooring_server.edges.native.errors import install_error_handlers
-from mooring_server.edges.native.guard import Guard, signature
+from mooring_server.edges.native.guard import Gate, Guard, signature
 from mooring_server.edges.native.openapi import ERROR_SCHEMA
 from mooring_server.edges.registry import registry_app
 from mooring_server.images.builder import ImageBuilder
 from mooring_server.images.unpack import Unpacker
+from mooring_server.services.backups import Backup
 from mooring_server.services.context import Context
 from mooring_server.services.environments import Environments
 from mooring_server.services.images import Images
 from mooring_server.services.models import Models
 from mooring_server.services.operations import Operations
 from mooring_server.services.repositories import Repositories
+from mooring_server.services.tokens import Tokens
 from mooring_server.services.webservices import SCOPES, Webservices
 from mooring_server.services.workspaces import Workspaces
-from mooring_server.settings import Home
+from mooring_server.settings import Collection, Home, remove_temporary
 from mooring_server.store.content import ContentStore
-from mooring_server.store.database import HEAD, Database
+from mooring_server.store.database import Database
 from mooring_server.store.tables import now
 from mooring_server.targets.process import ProcessTarget
+from mooring_server.targets.sandbox import SandboxSettings
 
 _BUILD_THREADS = 2
 _SERVICE_THREADS = 4
+# One for the deadlines, which must not wait while the other ends a service that nobody knows.
+_HOUSEKEEPING_THREADS = 2
 _STOP_SECONDS = 3.0
 
 
-def create_app(home: Home, *, token: str, address: str) -> FastAPI:
+def create_app(
+    home: Home,
+    *,
+    token: str,
+    address: str,
+    scheme: str = "http",
+    init_seconds: float = DEFAULT_INIT_SECONDS,
+) -> FastAPI:
     """The server's application.
 
     Args:
         home: its data directory; the caller holds its lock.
         token: what callers of the native API must show.
         address: ``host:port`` under which it is reached.
+        scheme: ``https`` when it speaks TLS.
+        init_seconds: what ``init()`` may take where the image does not say.
     """
     started = now()
     store = ContentStore(home.content)
@@ -63,30 +84,35 @@ def create_app(home: Home, *, token: str, address: str) -> FastAPI:
         Database.open(home.database),
         store,
         address=address,
+        scheme=scheme,
         user=_user(),
+        init_seconds=init_seconds,
         sign=partial(signature, token.encode()),
     )
     operations = Operations(context)
     workspaces = Workspaces(context)
     builder = ImageBuilder(store, home.cache)
     unpacker = Unpacker(store, home.cache / "unpacked")
-    target = ProcessTarget(home.services, unpacker)
+    sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
+    target = ProcessTarget(home.services, unpacker, sandbox=sandbox)
+    housekeeper = Housekeeper(context, operations, target, Collection.from_environment(os.environ))
     runners = [
         Runner(ImageController(context, operations, builder), _BUILD_THREADS),
         Runner(ServiceController(context, operations, target), _SERVICE_THREADS),
-        Runner(Housekeeper(context, operations, target), 1),
+        Runner(housekeeper, _HOUSEKEEPING_THREADS),
     ]
     context.wake_image, context.wake_service = runners[0].wake, runners[1].wake
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         context.signals.attach(asyncio.get_running_loop())
-        await asyncio.to_thread(lambda: (builder.clean_stale(), unpacker.clean_stale()))
+        await asyncio.to_thread(_tidy, home, store, operations, (builder, unpacker, target))
+        target.on_loss(context.supervisor_lost)
         for runner in runners:
             runner.start()
         yield
         context.signals.attach(None)
-        await asyncio.to_thread(_stop, runners, context.db)
+        await asyncio.to_thread(_stop, runners, target, context.db)
 
     app = FastAPI(
         title="Mooring",
@@ -96,25 +122,14 @@ def create_app(home: Home, *, token: str, address: str) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.add_middleware(Guard, token=token)
-    install_error_handlers(app)
+    tokens, audit = Tokens(context), AuditLog(home.audit)
+    app.add_middleware(Guard, gate=Gate(token, tokens.authenticate, Attempts(), audit))
+    install_error_handlers(app, home.path)
 
-    @app.get("/livez", tags=["server"])
-    def livez() -> dict[str, str]:
-        """Whether the server answers; needs no token."""
-        return {"status": "ok", "version": mooring_server.__version__}
-
-    @app.get(f"{ROOT}/info", tags=["server"])
-    def info() -> dict[str, Any]:
-        """What server this is."""
-        return {
-            "version": mooring_server.__version__,
-            "pid": os.getpid(),
-            "home": str(home.path),
-            "startedTime": started,
-            "dataVersion": HEAD,
-        }
-
+    app.include_router(server_edge.routes(home, started))
+    app.include_router(backup_edge.routes(lambda: Backup(home, store, context.retention)))
+    app.include_router(token_edge.routes(tokens, audit))
+    app.include_router(check_edge.routes(home, context.db))
     app.include_router(workspace_edge.routes(workspaces))
     app.include_router(model_edge.blob_routes(workspaces, store))
     app.include_router(model_edge.model_routes(Models(context)))
@@ -139,9 +154,25 @@ def create_app(home: Home, *, token: str, address: str) -> FastAPI:
     return app
 
 
-def _stop(runners: list[Runner], database: Database) -> None:
+class _Tidied(Protocol):
+    """What may have left something when it was killed."""
+
+    def clean_stale(self) -> int: ...
+
+
+def _tidy(home: Home, store: ContentStore, operations: Operations, parts: Iterable[_Tidied]) -> None:
+    """Remove what a server that was killed has left. We hold the home's lock: nobody else works here."""
+    remove_temporary(home)
+    store.remove_stale_uploads(0)
+    for part in parts:
+        part.clean_stale()
+    operations.resume()
+
+
+def _stop(runners: list[Runner], target: ProcessTarget, database: Database) -> None:
     for runner in runners:
         runner.stop(_STOP_SECONDS)
+    target.close()
     database.close()
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mooring_server.domain.errors import MooringError
@@ -66,6 +69,11 @@ class Home:
         return self.path / "services"
 
     @property
+    def audit(self) -> Path:
+        """The audit log."""
+        return self.path / "logs" / "audit.jsonl"
+
+    @property
     def lock(self) -> Path:
         """Held by the running server."""
         return self.path / "server.lock"
@@ -76,12 +84,42 @@ class Home:
         return self.path / "server.json"
 
 
+@contextmanager
+def locked(home: Home) -> Iterator[None]:
+    """Hold the data directory: one server, one restore, one backup without a server at a time.
+
+    Raises:
+        MooringError: ``ServerRunning``.
+    """
+    with home.lock.open("a") as lock:
+        try:
+            fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise MooringError(
+                "ServerRunning",
+                f"A server is running on {home.path} already.",
+                hint="`mooring status` shows it, `mooring down` stops it.",
+                phase="Start",
+                status_code=409,
+            ) from None
+        yield
+
+
 @dataclass(frozen=True)
 class Settings:
-    """Kept in ``settings.json``: the token, and the port of the last run (image locations name it)."""
+    """Kept in ``settings.json``: the token, the port of the last run (image locations name it), and TLS.
+
+    Attributes:
+        tls_cert: path of the certificate chain, None without TLS.
+        tls_key: path of its key.
+        public_host: the name under which other machines reach the server.
+    """
 
     token: str
     port: int
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    public_host: str | None = None
 
     @classmethod
     def load(cls, home: Home) -> Settings:
@@ -91,7 +129,9 @@ class Settings:
             return cls(secrets.token_urlsafe(32), 0)
         try:
             stored = json.loads(path.read_text())
-            return cls(str(stored["token"]), int(stored["port"]))
+            names = ("tls_cert", "tls_key", "public_host")
+            rest = {name: str(stored[name]) for name in names if stored.get(name)}
+            return cls(str(stored["token"]), int(stored["port"]), **rest)
         except (ValueError, KeyError, TypeError) as error:
             raise MooringError(
                 "SettingsUnreadable",
@@ -102,7 +142,56 @@ class Settings:
 
     def save(self, home: Home) -> None:
         """Write atomically, readable by the owner only."""
-        write_private(home.path / "settings.json", json.dumps({"token": self.token, "port": self.port}))
+        write_private(home.path / "settings.json", json.dumps(asdict(self)))
+
+
+@dataclass(frozen=True)
+class Collection:
+    """When garbage goes.
+
+    Attributes:
+        grace_seconds: ``MOORING_GC_GRACE_SECONDS``: for so long an upload or a layer may be without anything that
+            refers to it. Less than a client takes from its first upload to its request loses uploads.
+        interval_seconds: ``MOORING_GC_INTERVAL_SECONDS``: between two collections.
+    """
+
+    grace_seconds: float = 3600.0
+    interval_seconds: float = 60.0
+
+    @classmethod
+    def from_environment(cls, variables: Mapping[str, str]) -> Collection:
+        """As the variables say.
+
+        Raises:
+            MooringError: ``SettingInvalid``.
+        """
+        return cls(
+            _seconds(variables, "MOORING_GC_GRACE_SECONDS", cls.grace_seconds),
+            _seconds(variables, "MOORING_GC_INTERVAL_SECONDS", cls.interval_seconds),
+        )
+
+
+def _seconds(variables: Mapping[str, str], name: str, default: float) -> float:
+    text = variables.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise MooringError(
+            "SettingInvalid",
+            f"{name} must be a number of seconds, 0 or more; it is {text!r}.",
+            hint="Correct it or unset it.",
+            phase="Start",
+        )
+    return value
+
+
+def remove_temporary(home: Home) -> None:
+    """Remove what a server that was killed while it wrote has left; the caller holds the lock."""
+    for name in (home.announcement.name, "settings.json"):
+        for path in home.path.glob(f".{name}.*"):
+            path.unlink()
 
 
 def write_private(path: Path, text: str) -> None:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from mooring_server.controllers.images import ImageController
+from mooring_server.controllers.webservices import ServiceController
 from mooring_server.domain.errors import MooringError
 from mooring_server.images.types import BuildRequest, BuiltImage, Reporter
-from mooring_server.services.context import Context
+from mooring_server.services.context import Context, WorkspaceRef
+from mooring_server.services.images import Images
+from mooring_server.services.operations import Operations
+from mooring_server.services.views import OperationView, ServiceView
+from mooring_server.services.webservices import Webservices
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
 from mooring_server.targets.base import Observation, ServiceSpec
+
+SCRIPT = b"def init(): pass\ndef run(data): return data\n"
 
 
 def make_context(directory: Path) -> Context:
@@ -40,8 +50,11 @@ class FakeBuilder:
         reporter.log("resolving nothing")
         self.outcome(request)
         reporter.phase("Build")
-        digest = "sha256:" + hashlib.sha256(repr(request).encode()).hexdigest()
         empty = self.store.put_bytes(b"")
+        identity = hashlib.sha256(repr(request).encode()).hexdigest()
+        # As much of a manifest as garbage collection reads.
+        manifest = {"config": {"digest": empty}, "layers": [], "annotations": {"request": identity}}
+        digest = self.store.put_bytes(json.dumps(manifest).encode())
         return BuiltImage(digest, 0, "3.11", empty, empty, ("nothing was changed",))
 
 
@@ -111,6 +124,78 @@ class FakeTarget:
         self.specs.pop(uid, None)
         self.seen.pop(uid, None)
 
-    def prune(self, keep: set[str]) -> None:
+    def known(self) -> list[str]:
+        """What runs."""
+        return sorted(self.seen)
+
+    def prune(self, keep: Callable[[], set[str]]) -> None:
         """Forget the other images."""
-        self.prepared = [d for d in self.prepared if d in keep]
+        kept = keep()
+        self.prepared = [d for d in self.prepared if d in kept]
+
+
+@dataclass
+class Scenario:
+    """One workspace with a service ``svc``; the controllers are called by hand, in the order a test wants."""
+
+    context: Context
+    ref: WorkspaceRef
+
+    def __post_init__(self) -> None:
+        """Over a builder and a target in memory; everything else is real."""
+        self.operations = Operations(self.context)
+        self.services = Webservices(self.context, "services")
+        self.images = Images(self.context, self.operations)
+        self.builder = FakeBuilder(self.context.store)
+        self.target = FakeTarget()
+        self.image_controller = ImageController(self.context, self.operations, self.builder)
+        self.controller = ServiceController(self.context, self.operations, self.target)
+
+    def script(self, source: bytes = SCRIPT) -> dict[str, Any]:
+        """An image request for a script."""
+        digest = self.context.store.put_bytes(source)
+        return {
+            "entryScript": "score.py",
+            "files": [{"path": "score.py", "digest": digest}],
+            "modelIds": [],
+            "environment": {},
+        }
+
+    def deploy(self, source: bytes = SCRIPT, **more: Any) -> ServiceView:
+        """Ask for the service."""
+        request = {"name": "svc", "computeType": "ACI", "imageRequest": self.script(source), **more}
+        return self.services.create(self.ref, request)
+
+    def build(self) -> None:
+        """Build what is to be built."""
+        for key in self.image_controller.known():
+            self.image_controller.reconcile(key)
+
+    def look(self) -> None:
+        """What the runner would do: look until nothing changes at once."""
+        for key in list(self.controller.known()):
+            for _ in range(10):
+                if self.controller.reconcile(key) != 0.0:
+                    break
+
+    def run(self, *, finish: bool = True) -> ServiceView:
+        """Build and bring up, to the end if ``finish``."""
+        self.build()
+        self.look()
+        for uid in list(self.target.specs):
+            if finish and self.target.seen[uid].failure is None:
+                self.target.finish(uid)
+        self.look()
+        return self.view()
+
+    def view(self) -> ServiceView:
+        """The service as callers see it."""
+        return self.services.get(self.ref, "svc")
+
+    def operation(self, view: ServiceView) -> OperationView:
+        """The operation of a service's view."""
+        return self.operations.get(self.ref, view["operationId"])
+
+    def uid(self) -> str:
+        """By which the target knows it."""
+        return self.services.uid(self.ref, "svc")

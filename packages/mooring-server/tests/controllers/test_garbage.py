@@ -61,6 +61,17 @@ def test_only_what_is_old_and_unreferenced_goes(
     assert not context.store.has(model)
 
 
+def test_a_clock_set_forward_makes_nothing_old(
+    context: Context, ref: WorkspaceRef, keeper: Housekeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    young, old = context.store.put_bytes(b"young"), context.store.put_bytes(b"old")
+    age(context, old)
+    jumped = time.time() + 24 * 3600
+    monkeypatch.setattr(time, "time", lambda: jumped)
+    keeper.collect()
+    assert set(context.store.digests()) == {young}
+
+
 def test_nothing_goes_while_an_image_is_built(
     context: Context, ref: WorkspaceRef, keeper: Housekeeper
 ) -> None:

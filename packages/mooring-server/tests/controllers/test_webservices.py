@@ -3,90 +3,19 @@
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from mooring_server.controllers.garbage import Housekeeper
-from mooring_server.controllers.images import ImageController
-from mooring_server.controllers.webservices import ServiceController
-from mooring_server.domain.errors import Conflict, MooringError, PhaseFailed
-from mooring_server.domain.lifecycle import OperationState
-from mooring_server.services.context import Context, WorkspaceRef
-from mooring_server.services.images import Images
+from mooring_server.domain.errors import Conflict, InvalidRequest, MooringError, PhaseFailed
+from mooring_server.domain.init_timeout import INIT_SLACK_SECONDS, INIT_TIMEOUT_VARIABLE
+from mooring_server.domain.lifecycle import PHASE_DEADLINES, OperationState
 from mooring_server.services.models import Models
-from mooring_server.services.operations import Operations
 from mooring_server.services.paging import Paging
-from mooring_server.services.webservices import Webservices
+from mooring_server.services.phase_ages import PhaseAges
 from mooring_server.store.tables import Image, Service
-from mooring_server.testing import FakeBuilder, FakeTarget
-
-SCRIPT = b"def init(): pass\ndef run(data): return data\n"
-
-
-@dataclass
-class Scenario:
-    """One workspace; the controllers are called by hand, in the order a test wants."""
-
-    context: Context
-    ref: WorkspaceRef
-
-    def __post_init__(self) -> None:
-        self.operations = Operations(self.context)
-        self.services = Webservices(self.context, "services")
-        self.images = Images(self.context, self.operations)
-        self.builder = FakeBuilder(self.context.store)
-        self.target = FakeTarget()
-        self.image_controller = ImageController(self.context, self.operations, self.builder)
-        self.controller = ServiceController(self.context, self.operations, self.target)
-
-    def script(self, source: bytes = SCRIPT) -> dict[str, Any]:
-        digest = self.context.store.put_bytes(source)
-        return {
-            "entryScript": "score.py",
-            "files": [{"path": "score.py", "digest": digest}],
-            "modelIds": [],
-            "environment": {},
-        }
-
-    def deploy(self, source: bytes = SCRIPT, **more: Any) -> dict[str, Any]:
-        request = {"name": "svc", "computeType": "ACI", "imageRequest": self.script(source), **more}
-        return self.services.create(self.ref, request)
-
-    def build(self) -> None:
-        for key in self.image_controller.known():
-            self.image_controller.reconcile(key)
-
-    def look(self) -> None:
-        """What the runner would do: look until nothing changes at once."""
-        for key in list(self.controller.known()):
-            for _ in range(10):
-                if self.controller.reconcile(key) != 0.0:
-                    break
-
-    def run(self, *, finish: bool = True) -> dict[str, Any]:
-        self.build()
-        self.look()
-        for uid in list(self.target.specs):
-            if finish and self.target.seen[uid].failure is None:
-                self.target.finish(uid)
-        self.look()
-        return self.view()
-
-    def view(self) -> dict[str, Any]:
-        return self.services.get(self.ref, "svc")
-
-    def operation(self, view: dict[str, Any]) -> dict[str, Any]:
-        return self.operations.get(self.ref, view["operationId"])
-
-    def uid(self) -> str:
-        return self.services.uid(self.ref, "svc")
-
-
-@pytest.fixture
-def scenario(context: Context, ref: WorkspaceRef) -> Scenario:
-    return Scenario(context, ref)
+from mooring_server.testing import SCRIPT, Scenario
 
 
 def test_from_request_to_healthy(scenario: Scenario) -> None:
@@ -248,20 +177,89 @@ def test_what_is_lost_comes_back(scenario: Scenario) -> None:
     assert scenario.view()["state"] == "Healthy"
 
 
-def test_a_phase_that_never_ends(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_phase_that_never_ends(scenario: Scenario) -> None:
+    steady = [0.0]
+    scenario.context.ages = PhaseAges(lambda: steady[0])
+    keeper = Housekeeper(scenario.context, scenario.operations, scenario.target)
     asked = scenario.deploy()
     scenario.build()
     scenario.look()
-    ahead = time.time() + 10_000
-    monkeypatch.setattr("mooring_server.controllers.garbage.time.time", lambda: ahead)
-    Housekeeper(scenario.context, scenario.operations, scenario.target).expire()
-    monkeypatch.undo()
+    keeper.expire()
+    steady[0] += PHASE_DEADLINES["Init"] + INIT_SLACK_SECONDS - 1
+    keeper.expire()
+    operation = scenario.operation(asked)
+    assert operation["state"] == OperationState.RUNNING.value
+    assert operation["phases"][-1]["elapsedSeconds"] == steady[0]
+    assert operation["phases"][-1]["deadlineSeconds"] == steady[0] + 1
+    steady[0] += 2
+    keeper.expire()
     assert scenario.operation(asked)["state"] == OperationState.TIMED_OUT.value
     scenario.look()
     view = scenario.view()
     assert view["state"] == "Failed"
     assert view["error"]["code"] == "PhaseTimeout"
     assert view["error"]["phase"] == "Init"
+
+
+@pytest.mark.parametrize("hours", [-48, 48])
+def test_a_clock_that_jumps_neither_ends_nor_prolongs(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    steady = [0.0]
+    scenario.context.ages = PhaseAges(lambda: steady[0])
+    keeper = Housekeeper(scenario.context, scenario.operations, scenario.target)
+    asked = scenario.deploy()
+    scenario.build()
+    scenario.look()
+    keeper.expire()
+    jumped = time.time() + hours * 3600
+    monkeypatch.setattr(time, "time", lambda: jumped)
+    keeper.expire()
+    scenario.look()
+    assert scenario.operation(asked)["state"] == OperationState.RUNNING.value
+    steady[0] += 3600
+    keeper.expire()
+    ended = scenario.operation(asked)
+    assert ended["state"] == OperationState.TIMED_OUT.value
+    assert all(p["elapsedSeconds"] is None or p["elapsedSeconds"] >= 0 for p in ended["phases"])
+
+
+def test_a_build_that_never_ends_fails_its_image(scenario: Scenario) -> None:
+    steady = [0.0]
+    scenario.context.ages = PhaseAges(lambda: steady[0])
+    keeper = Housekeeper(scenario.context, scenario.operations, scenario.target)
+    asked = scenario.images.create(scenario.ref, "img", scenario.script())
+    scenario.operations.advance(asked["operationId"], lambda p: p.enter("Resolve", 1))
+    keeper.expire()
+    steady[0] += PHASE_DEADLINES["Resolve"]
+    keeper.expire()
+    image = scenario.images.get(scenario.ref, "img:1")
+    assert image["creationState"] == "Failed"
+    assert image["error"] is not None
+    assert image["error"]["code"] == "PhaseTimeout"
+    scenario.build()  # what was built after all comes too late
+    assert scenario.images.get(scenario.ref, "img:1")["creationState"] == "Failed"
+
+
+def test_init_may_take_what_the_environment_says(scenario: Scenario) -> None:
+    image = scenario.script()
+    image["environment"] = {"environmentVariables": {INIT_TIMEOUT_VARIABLE: "7.5"}}
+    asked = scenario.services.create(
+        scenario.ref, {"name": "svc", "computeType": "ACI", "imageRequest": image}
+    )
+    scenario.build()
+    scenario.look()
+    assert scenario.target.specs[scenario.uid()].init_seconds == 7.5
+    assert scenario.operation(asked)["phases"][-1]["deadlineSeconds"] == 7.5 + INIT_SLACK_SECONDS
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf", "1e9", ""])
+def test_a_timeout_that_is_none(scenario: Scenario, text: str) -> None:
+    image = scenario.script()
+    image["environment"] = {"environmentVariables": {INIT_TIMEOUT_VARIABLE: text}}
+    with pytest.raises(InvalidRequest) as caught:
+        scenario.services.create(scenario.ref, {"name": "svc", "computeType": "ACI", "imageRequest": image})
+    assert caught.value.code == "InvalidInitTimeout"
 
 
 @pytest.mark.parametrize("interrupt", range(8))

@@ -36,7 +36,7 @@ def test_a_package_nobody_has(workshop: Workshop) -> None:
 
 def test_a_conda_package_that_pypi_does_not_have(workshop: Workshop) -> None:
     error = fails(workshop, conda=("no-such-package-of-mooring=1.0",))
-    assert error.code == "CondaPackageUnknown"
+    assert error.code == "CondaPackageUnknown", error.evidence
     assert "no-such-package-of-mooring" in error.message
 
 

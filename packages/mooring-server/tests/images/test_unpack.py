@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from isal import igzip
 
 from mooring_server.domain.errors import MooringError, PhaseFailed
 from mooring_server.images import oci
-from mooring_server.images.extract import Extractor
+from mooring_server.images.extract import Extractor, Limits
 from mooring_server.images.layers import Entry, write_layer
-from mooring_server.images.scratch import Scratch
+from mooring_server.images.scratch import Scratch, _started
 
 from .conftest import Recorder, Workshop
 
@@ -113,6 +114,50 @@ def test_no_link_leads_outside(tmp_path_factory: pytest.TempPathFactory, name: s
         assert goal.is_relative_to(place)
 
 
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (Limits(ratio=10, floor=1 << 20), "more than"),
+        (Limits(entries=3), "more than 3 entries"),
+    ],
+)
+def test_bombs(place: Path, limits: Limits, words: str) -> None:
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        for number in range(4):
+            info = tarfile.TarInfo(f"zeros{number}")
+            info.size = 4 << 20
+            tar.addfile(info, io.BytesIO(bytes(info.size)))
+    blob = place.parent / "bomb"
+    blob.write_bytes(igzip.compress(raw.getvalue()))
+    with pytest.raises(PhaseFailed) as caught:
+        Extractor(place, limits=limits).extract(blob)
+    assert caught.value.code == "LayerTooLarge"
+    assert words in caught.value.message
+    written = sum(path.stat().st_size for path in place.iterdir())
+    assert written <= max(limits.size(blob.stat().st_size), 12 << 20)
+
+
+def test_paths_that_are_too_long(place: Path) -> None:
+    for name in ("a/" * 200 + "b", "/".join(["c" * 200] * 30)):
+        with pytest.raises(PhaseFailed) as caught:
+            extract(place, member(name))
+        assert caught.value.code == "LayerUnsafe"
+
+
+def test_sparse_files_are_refused(place: Path) -> None:
+    """A sparse file's zeros are in no stream that could be counted."""
+    blob = place.parent / "sparse"
+    (place.parent / "hole").write_bytes(b"")
+    os.truncate(place.parent / "hole", 1 << 30)
+    tarball = place.parent / "sparse.tar"
+    subprocess.run(["tar", "-S", "-cf", tarball, "-C", place.parent, "hole"], check=True)
+    blob.write_bytes(igzip.compress(tarball.read_bytes()))
+    with pytest.raises(PhaseFailed) as caught:
+        Extractor(place).extract(blob)
+    assert caught.value.code == "LayerUnsafe"
+
+
 def test_damaged_layers(place: Path) -> None:
     blob = place.parent / "layer"
     whole = archive(member("a"))
@@ -133,12 +178,12 @@ def test_prune_keeps_what_is_used(workshop: Workshop) -> None:
         )
     )
     gone, kept, third = (workshop.unpacker.materialise(digest) for digest in (old, new, other))
-    assert workshop.unpacker.prune([new]) == 4  # two images, one model, one environment
+    assert workshop.unpacker.prune(lambda: [new]) == 4  # two images, one model, one environment
     assert not gone.root.exists()
     assert not third.python.exists()
     assert workshop.unpacker.materialise(new) == kept
     assert (kept.app_root / "azureml-models/m/1/model.pkl").read_bytes() == b"2"
-    assert workshop.unpacker.prune([new]) == 0
+    assert workshop.unpacker.prune(lambda: [new]) == 0
     assert workshop.unpacker.materialise(old).root.is_dir()
 
 
@@ -200,11 +245,12 @@ def test_links_of_the_app_do_not_move_the_models(workshop: Workshop) -> None:
 
 def test_scratch_directories_of_the_living_stay(tmp_path: Path) -> None:
     scratch = Scratch(tmp_path)
-    other = tmp_path / f"{os.getppid()}-other"
+    other = tmp_path / f"{os.getppid()}.{_started(os.getppid())}-other"
     other.mkdir()
-    (tmp_path / f"{os.getpid()}-recycled").mkdir()
+    (tmp_path / f"{os.getpid()}.{_started(os.getpid())}-recycled").mkdir()
+    (tmp_path / f"{os.getppid()}.1-before-the-reboot").mkdir()
     with scratch.directory() as mine:
-        assert scratch.clean_stale() == 1
+        assert scratch.clean_stale() == 2
         assert mine.is_dir()
     assert not mine.exists()
     assert other.is_dir()

@@ -62,6 +62,26 @@ def test_phases_that_were_over_before_the_first_look() -> None:
     assert shown.text.endswith("C ...\n")
 
 
+def test_a_long_phase_says_how_long_it_may_take() -> None:
+    shown = Shown()
+
+    def init(elapsed: float, state: str = "Running") -> dict[str, Any]:
+        return {**phase("Init", state, 0), "elapsedSeconds": elapsed, "deadlineSeconds": 300}
+
+    assert shown.feed(init(1)) == "Init ..."
+    assert shown.feed(init(12.3)) == " 12 s of at most 300 s\n"
+    assert shown.feed(init(20)) == ""
+    assert shown.feed(init(25)) == "Init ... 25 s of at most 300 s\n"
+    assert shown.feed(init(31, "Succeeded")) == "Init ... 31.0 s\n"
+
+
+def test_clocks_that_differ_do_not_matter() -> None:
+    shown = Shown()
+    running = {**phase("Init", "Running", 0), "elapsedSeconds": 1, "deadlineSeconds": 300}
+    assert shown.feed(running, log=[{"phase": "Init", "message": "x"}], at=-7200) == "Init ..."
+    assert shown.feed(phase("Init", "Succeeded", 5, 3)) == " 0.0 s\n"
+
+
 class Server:
     """Answers `operation` from a list; each call shows the cursor it came with."""
 

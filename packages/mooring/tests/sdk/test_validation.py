@@ -184,7 +184,7 @@ class TestEntryScripts:
         (here / name).write_text(SCRIPT)
         with pytest.raises(WebserviceException) as caught:
             InferenceConfig(name)
-        assert caught.value.code == "EntryScriptName"
+        assert caught.value.code == "EntryScriptNotImportable"
 
     def test_never_run(self, here: Path) -> None:
         (here / "score.py").write_text("raise SystemExit('ran')\n")

@@ -22,6 +22,7 @@ from mooring_runtime.supervisor.daemon import Daemon
 from mooring_runtime.supervisor.logs import BACKUPS, MAX_BYTES
 
 LOCKED = 75  # EX_TEMPFAIL
+NO_DIRECTORY = 66  # EX_NOINPUT
 
 
 def detach() -> bool:
@@ -39,8 +40,14 @@ def detach() -> bool:
 
 
 def prepare(directory: Path) -> None:
-    """Makes the service's directory and its log."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Makes the log.
+
+    The directory itself is its owner's to make: a supervisor that starts late, when the service has been deleted
+    meanwhile, must not bring it back.
+
+    Raises:
+        FileNotFoundError: there is no such directory.
+    """
     logs = directory / files.LOGS
     logs.mkdir(mode=0o700, exist_ok=True)
     handler = RotatingFileHandler(logs / "supervisor.log", maxBytes=MAX_BYTES, backupCount=BACKUPS)
@@ -49,13 +56,17 @@ def prepare(directory: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a supervisor; 0 after ``stop`` or SIGTERM, 75 if the directory has one."""
+    """Runs a supervisor; 0 after ``stop`` or SIGTERM, 75 if the directory has one, 66 if there is none."""
     parser = argparse.ArgumentParser(prog="mooring-supervisor", description="Owns a running service.")
     parser.add_argument("--dir", type=Path, required=True, help="the service's directory")
     parser.add_argument("--detach", action="store_true", help="return at once and go on in the background")
     arguments = parser.parse_args(argv)
     directory = arguments.dir.absolute()
-    prepare(directory)  # before detaching: what cannot be made is the caller's to know
+    try:
+        prepare(directory)  # before detaching: what cannot be made is the caller's to know
+    except FileNotFoundError:
+        sys.stderr.write(f"there is no directory {directory}\n")
+        return NO_DIRECTORY
     if arguments.detach and not detach():
         return 0
     try:

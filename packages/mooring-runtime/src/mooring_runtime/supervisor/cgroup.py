@@ -26,11 +26,13 @@ class Hierarchy:
         version: 1 or 2.
         memory: the folder to make memory groups in; None if it cannot be limited.
         cpu: the folder to make CPU groups in; None if it cannot be limited.
+        pids: the folder to make groups with a number of processes in; None if it cannot be limited.
     """
 
     version: int
     memory: Path | None
     cpu: Path | None
+    pids: Path | None = None
 
 
 def find(cgroup: str, mountinfo: str) -> Hierarchy:
@@ -59,24 +61,30 @@ def find(cgroup: str, mountinfo: str) -> Hierarchy:
                 relative = path[len(root) :] if root != "/" and path.startswith(root) else path
                 places[controller] = Path(point) / relative.lstrip("/")
     if "memory" in places or "cpu" in places:
-        return Hierarchy(1, places.get("memory"), places.get("cpu"))
+        return Hierarchy(1, places.get("memory"), places.get("cpu"), places.get("pids"))
     unified = places.get("")
-    return Hierarchy(2, unified, unified)
+    return Hierarchy(2, unified, unified, unified)
+
+
+def own() -> Hierarchy:
+    """Our hierarchy as it is, whether or not we may write to it."""
+    return find(
+        Path("/proc/self/cgroup").read_text(encoding="utf-8"),
+        Path("/proc/self/mountinfo").read_text(encoding="utf-8"),
+    )
 
 
 def detect() -> Hierarchy:
     """Our hierarchy, as far as we may write to it; none with ``MOORING_CGROUPS=off`` set."""
     if os.environ.get("MOORING_CGROUPS") == "off":
         return Hierarchy(1, None, None)
-    found = find(
-        Path("/proc/self/cgroup").read_text(encoding="utf-8"),
-        Path("/proc/self/mountinfo").read_text(encoding="utf-8"),
-    )
+    found = own()
     if found.version == 2 and found.memory is not None and not _delegate(found.memory):
         return Hierarchy(2, None, None)
     memory = found.memory if found.memory is not None and os.access(found.memory, os.W_OK) else None
     cpu = found.cpu if found.cpu is not None and os.access(found.cpu, os.W_OK) else None
-    return Hierarchy(found.version, memory, cpu)
+    pids = found.pids if found.pids is not None and os.access(found.pids, os.W_OK) else None
+    return Hierarchy(found.version, memory, cpu, pids)
 
 
 def _delegate(own: Path) -> bool:
@@ -94,6 +102,8 @@ def _delegate(own: Path) -> bool:
         leaf.mkdir(exist_ok=True)
         (leaf / "cgroup.procs").write_text(str(os.getpid()), encoding="utf-8")
         control.write_text("+memory +cpu", encoding="utf-8")
+        if "pids" in (own / "cgroup.controllers").read_text(encoding="utf-8").split():
+            control.write_text("+pids", encoding="utf-8")
     except OSError:
         return False
     return True
@@ -105,19 +115,29 @@ class RevisionGroup:
     Attributes:
         memory_limit: bytes in force; None if memory is not limited here.
         cpu_limited: whether the CPU ceiling is in force for ready workers.
+        processes_limited: whether the number of processes and threads is.
     """
 
     def __init__(
-        self, hierarchy: Hierarchy, name: str, memory_bytes: int | None, cpu_cores: float | None
+        self,
+        hierarchy: Hierarchy,
+        name: str,
+        memory_bytes: int | None,
+        cpu_cores: float | None,
+        processes: int | None = None,
     ) -> None:
         self._version = hierarchy.version
         self._made: list[Path] = []
         self._memory: Path | None = None
         self._run: Path | None = None
         self._joins: Path | None = None
+        self._pids: Path | None = None
         self.memory_limit: int | None = None
         self.cpu_limited = False
+        self.processes_limited = False
         self._make(hierarchy, name, memory_bytes, cpu_cores)
+        if processes is not None and hierarchy.pids is not None:
+            self._make_pids(hierarchy.pids / name, processes)
 
     def _make(
         self, hierarchy: Hierarchy, name: str, memory_bytes: int | None, cpu_cores: float | None
@@ -145,6 +165,19 @@ class RevisionGroup:
             except OSError:
                 self._run = None
 
+    def _make_pids(self, path: Path, most: int) -> None:
+        try:
+            self._pids = self._folder(path)
+            (self._pids / "pids.max").write_text(str(most), encoding="utf-8")
+            self.processes_limited = True
+        except OSError:
+            self._pids = None
+
+    def allow_processes(self, most: int) -> None:
+        """Changes how many processes and threads there may be."""
+        if self.processes_limited and self._pids is not None:
+            (self._pids / "pids.max").write_text(str(most), encoding="utf-8")
+
     def _folder(self, path: Path) -> Path:
         if path not in self._made:
             path.mkdir()
@@ -171,9 +204,12 @@ class RevisionGroup:
         (group / "cpu.shares").write_text(str(max(2, int(cores * SHARES_PER_CORE))), encoding="utf-8")
 
     @property
-    def joins(self) -> Path | None:
-        """The file a new process writes ``0`` to before it runs anything; None for none."""
-        return self._joins / "cgroup.procs" if self._joins is not None else None
+    def joins(self) -> list[Path]:
+        """The files a new process writes ``0`` to before it runs anything."""
+        folders = [self._joins]
+        if self._version == 1 or self._joins is None:
+            folders.append(self._pids)
+        return [folder / "cgroup.procs" for folder in folders if folder is not None]
 
     def ready(self, pids: list[int]) -> None:
         """Puts processes below the CPU ceiling; one that has ended meanwhile is of no matter."""
@@ -216,10 +252,15 @@ class RevisionGroup:
         return True
 
 
+def left(hierarchy: Hierarchy, prefix: str) -> list[Path]:
+    """The groups whose names begin with ``prefix``."""
+    roots = [root for root in (hierarchy.memory, hierarchy.cpu, hierarchy.pids) if root is not None]
+    return sorted({group for root in roots for group in root.glob(f"{prefix}*")})
+
+
 def remove_left(hierarchy: Hierarchy, prefix: str) -> None:
     """Removes the groups that a killed supervisor left; its processes have ended."""
-    for root in {hierarchy.memory, hierarchy.cpu} - {None}:
-        for group in sorted(root.glob(f"{prefix}*")) if root is not None else ():
-            for folder in (*sorted(group.glob("*/")), group):
-                with suppress(OSError):  # in use after all: it costs nothing to leave it
-                    folder.rmdir()
+    for group in left(hierarchy, prefix):
+        for folder in (*sorted(group.glob("*/")), group):
+            with suppress(OSError):  # in use after all: it costs nothing to leave it
+                folder.rmdir()

@@ -17,6 +17,7 @@ from mooring_runtime.supervisor.logs import Output
 
 PR_SET_PDEATHSIG = 1
 READ = 1 << 16
+UNCONFINED = 71  # EX_OSERR
 # Carried by everything a supervisor starts, directly or not; finds what a killed one has left.
 MARK = "MOORING_SUPERVISED"
 # Carried by what one child starts; finds its descendants when their parents have ended.
@@ -25,10 +26,11 @@ CHILD_MARK = "MOORING_CHILD"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _prepare(parent: int, joins: int | None) -> Callable[[], None]:
+def _prepare(parent: int, joins: Sequence[int], confine: Callable[[], None] | None) -> Callable[[], None]:
     """What the new process does before it becomes another program.
 
-    It dies with its supervisor, leaves no core dump (user data on disk), and joins its memory group.
+    It dies with its supervisor, leaves no core dump (user data on disk), joins its control groups,
+    and enters its sandbox.
     """
 
     def prepare() -> None:
@@ -36,8 +38,15 @@ def _prepare(parent: int, joins: int | None) -> Callable[[], None]:
         if os.getppid() != parent:
             os._exit(1)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if joins is not None:
-            os.write(joins, b"0")
+        for group in joins:
+            os.write(group, b"0")
+        if confine is not None:
+            try:
+                confine()
+            except OSError as exc:
+                # Better no worker than one that is not confined.
+                os.write(2, f"mooring: the sandbox cannot be entered: {exc}\n".encode())
+                os._exit(UNCONFINED)
 
     return prepare
 
@@ -53,7 +62,8 @@ class Child:
         directory: the service's, for the mark.
         pass_fds: descriptors it inherits.
         output: takes what it prints.
-        joins: the control group's file to write itself to; None for none.
+        joins: the control groups' files to write itself to.
+        confine: what it calls before it becomes another program.
 
     Raises:
         OSError: it cannot be started.
@@ -69,14 +79,15 @@ class Child:
         directory: Path,
         pass_fds: Sequence[int],
         output: Output,
-        joins: Path | None = None,
+        joins: Sequence[Path] = (),
+        confine: Callable[[], None] | None = None,
     ) -> None:
         self._loop = loop
         self._mark = f"{os.getpid()}.{time.monotonic_ns()}"
         self._output = output
         self._pipe, written = os.pipe()
         os.set_blocking(self._pipe, False)
-        group = os.open(joins, os.O_WRONLY | os.O_CLOEXEC) if joins is not None else None
+        groups = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in joins]
         try:
             self._process = subprocess.Popen(
                 argv,
@@ -87,14 +98,14 @@ class Child:
                 stderr=written,
                 pass_fds=tuple(pass_fds),
                 start_new_session=True,
-                preexec_fn=_prepare(os.getpid(), group),  # noqa: PLW1509 - this process has one thread
+                preexec_fn=_prepare(os.getpid(), groups, confine),  # noqa: PLW1509 - this process has one thread
             )
         except OSError:
             os.close(self._pipe)
             raise
         finally:
             os.close(written)
-            if group is not None:
+            for group in groups:
                 os.close(group)
         self.pid = self._process.pid
         loop.add_reader(self._pipe, self._read)

@@ -50,6 +50,7 @@ class SupervisorClient:
             SupervisorUnavailable: it does not start, or not answer in time.
         """
         if not self.alive():
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             command = [sys.executable, "-m", "mooring_runtime.supervisor"]
             started = subprocess.run(
                 [*command, "--dir", str(self._directory), "--detach"],
@@ -134,7 +135,8 @@ class SupervisorClient:
 
     def _call(self, request: Mapping[str, Any], timeout: float) -> State:
         try:
-            line = self._exchange(json.dumps(request).encode() + b"\n", timeout)
+            keyed = {**request, "key": files.control_key(self._directory)}
+            line = self._exchange(json.dumps(keyed).encode() + b"\n", timeout)
         except OSError as exc:
             raise SupervisorUnavailable(f"no supervisor answers in {self._directory}: {exc}") from exc
         if not line:

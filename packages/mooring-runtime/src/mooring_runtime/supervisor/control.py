@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -33,6 +34,7 @@ class ControlServer:
     async def start(self, directory: Path) -> None:
         """Listens."""
         self._path = directory / files.CONTROL
+        self._key = files.make_control_key(directory)
         listener = files.listen(directory, files.CONTROL)
         self._server = await asyncio.start_unix_server(self._converse, sock=listener, limit=LINE_LIMIT)
 
@@ -79,7 +81,10 @@ class ControlServer:
             request = json.loads(line)
         except ValueError as exc:
             raise refused(f"A request is one JSON object a line: {exc}") from exc
-        name = request.get("op") if isinstance(request, dict) else None
+        key = request.pop("key", None) if isinstance(request, dict) else None
+        if not hmac.compare_digest(str(key).encode(), self._key.encode()):
+            raise refused(f"A request has the key that is in {files.CONTROL_KEY} of the service's folder.")
+        name = request.get("op")
         operation = self._operations.get(str(name))
         if operation is None:
             raise refused(f"There is no operation {name!r}. Operations: {', '.join(self._operations)}.")

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,6 +23,7 @@ from mooring_runtime.supervisor.logs import Output, RotatingLog, timestamp
 from mooring_runtime.supervisor.machine import Machine
 from mooring_runtime.supervisor.model import (
     Action,
+    Exit,
     KillFront,
     Policy,
     Quit,
@@ -31,6 +33,7 @@ from mooring_runtime.supervisor.model import (
     StopFront,
     Worker,
 )
+from mooring_runtime.supervisor.sandbox import Sandboxes
 from mooring_runtime.supervisor.spec import Spec, invalid, parse, parse_revision, revision_to_json
 from mooring_runtime.supervisor.worker_process import WorkerProcess
 
@@ -53,6 +56,7 @@ class Daemon:
         self._directory = directory
         self._machine = Machine(policy or Policy(), Random())  # noqa: S311 - jitter
         self._limiter = Limiter(directory)
+        self._sandboxes = Sandboxes(directory)
         self._workers: dict[str, WorkerProcess] = {}
         self._front: FrontProcess | None = None
         self._reservation: Reservation | None = None
@@ -75,6 +79,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._begin_stop, 5.0)
         left = kill_left(self._directory)
+        files.remove_left(self._directory)
         note("supervisor %d started; %d processes of an earlier one ended", os.getpid(), left)
         self._restore()
         await self._control.start(self._directory)
@@ -255,7 +260,9 @@ class Daemon:
             self._front.sync(sync)
         revisions = [worker.revision for worker in self._machine.workers()]
         revisions += [g.revision for g in (self._machine.active, self._machine.target) if g is not None]
-        self._limiter.keep([] if self._machine.stopping and not self._workers else revisions)
+        revisions = [] if self._machine.stopping and not self._workers else revisions
+        self._limiter.keep(revisions)
+        self._sandboxes.keep(revisions)
         self._save()
         self._schedule()
 
@@ -277,6 +284,7 @@ class Daemon:
     def _start_worker(self, worker: Worker) -> None:
         bounds = self._limiter.bounds(worker.revision)
         try:
+            sandbox = self._sandboxes.of(worker.revision)
             process = WorkerProcess(
                 self._loop,
                 worker.id,
@@ -284,8 +292,14 @@ class Daemon:
                 directory=self._directory,
                 output=Output(self._worker_log.write),
                 joins=bounds.group.joins,
+                sandbox=sandbox,
+                count_processes=bounds.count_processes,
                 reported=self._worker_reported,
             )
+        except SupervisorError as exc:
+            failure = replace(exc.failure, revision=worker.revision.id)
+            self._machine.worker_exited(worker.id, Exit("not started", failure), self._loop.time())
+            return
         except OSError as exc:
             how = diagnose.diagnose(diagnose.Death(worker.revision, spawn_error=str(exc)))
             self._machine.worker_exited(worker.id, how, self._loop.time())
@@ -300,7 +314,7 @@ class Daemon:
         if action.signal == "KILL":
             process.child.kill()
         else:
-            process.child.send(SIGNALS[action.signal])
+            process.send(SIGNALS[action.signal])
 
     def _start_front(self, action: StartFront) -> None:
         try:
@@ -348,12 +362,13 @@ class Daemon:
             running = machine.spec.revision
         return status.state(
             machine,
-            pids={name: process.child.pid for name, process in self._workers.items()},
+            pids={name: process.pid for name, process in self._workers.items()},
             rss=rss,
             front_pid=self._front.child.pid if self._front is not None else None,
             port=self._port,
             url=self._reservation.url if self._reservation is not None else None,
             limits=self._limiter.isolation(running),
+            sandbox=self._sandboxes.state(running),
         )
 
     def _save(self) -> None:

@@ -14,6 +14,13 @@ from mooring_runtime.supervisor.spec import RevisionSpec
 STACK_MARK = "Fatal Python error: Aborted"
 MEBI = 1 << 20
 NATIVE = {signal.SIGSEGV, signal.SIGILL, signal.SIGBUS, signal.SIGFPE}
+_UNPICKLING = "A model that does not load usually needs the package versions it was trained with."
+# What to do about exceptions that say enough by their class.
+HINTS = {
+    "UnpicklingError": _UNPICKLING,
+    "AttributeError": _UNPICKLING,
+    "SystemExit": "Raise an exception instead of ending the process; the evidence `traceback` shows where it did.",
+}
 # What the name in an import statement is called where packages come from.
 DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
@@ -154,7 +161,8 @@ def _timeout(death: Death) -> Failure:
         "Init",
         f"init() had not returned after {death.revision.init_deadline_seconds:g} seconds.",
         "The evidence `stack` shows where it was (most recent call first). A download or a connection that"
-        " hangs is the usual cause; if init() needs the time, allow it more.",
+        " hangs is the usual cause; if init() needs the time, allow it more: set"
+        " MOORING_INIT_TIMEOUT_SECONDS in the environment's environment_variables.",
         evidence,
         death.revision.id,
     )
@@ -167,8 +175,9 @@ def _reported(death: Death, report: Mapping[str, Any]) -> Failure:
         evidence = {"traceback": str(report["traceback"]), **evidence}
     if "missing_file" in report and death.tree:
         evidence["tree"] = death.tree
+    exited = report.get("type") == "SystemExit"
     return Failure(
-        "InitRaised" if init else "EntryScriptImportFailed",
+        "InitExited" if exited else "InitRaised" if init else "EntryScriptImportFailed",
         "Init",
         str(report.get("message", "")),
         hint_for(report, death.revision),
@@ -188,8 +197,13 @@ def hint_for(report: Mapping[str, Any], revision: RevisionSpec) -> str:
         return f"{report['missing_file']} does not exist; {where}. The evidence `tree` lists what is there."
     if "traceback" not in report:
         return "An entry script defines init() without parameters and run(data)."
-    if kind in {"UnpicklingError", "AttributeError"}:
-        return "A model that does not load usually needs the package versions it was trained with."
+    if kind == "PermissionError" and revision.sandbox is not None:
+        return (
+            "The sandbox lets a script write below its own folder, HOME and the folder of `tempfile`, read its"
+            " image, and call the usual TCP ports. docs/guide/isolation.md tells what can be changed."
+        )
+    if kind in HINTS:
+        return HINTS[kind]
     return f"Correct {revision.entry_script} and deploy again; the evidence `traceback` shows the line."
 
 

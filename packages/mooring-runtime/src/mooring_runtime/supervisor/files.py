@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ STATE = "state.json"
 ACTIVE = "active.json"
 LOCK = "supervisor.lock"
 CONTROL = "control.sock"
+CONTROL_KEY = "control.key"
 LOGS = "logs"
 RUN = "run"
 
@@ -39,11 +41,41 @@ def write_json(path: Path, data: Any, *, durable: bool = False) -> None:
     temporary.replace(path)
 
 
+def control_key(directory: Path) -> str:
+    """What callers of the control socket show: that they can read the service's folder.
+
+    A sandboxed worker of the same user cannot, but where Landlock confines it, it can connect to any Unix socket.
+    """
+    path = directory / CONTROL_KEY
+    try:
+        return path.read_text(encoding="ascii")
+    except FileNotFoundError:
+        return ""
+
+
+def make_control_key(directory: Path) -> str:
+    """The key, made if there is none."""
+    path = directory / CONTROL_KEY
+    if not path.exists():
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32))
+        temporary.replace(path)
+    return control_key(directory)
+
+
 def read_json(path: Path) -> Any:
     """The file's content; None if there is no file."""
     if not path.exists():
         return None
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def remove_left(directory: Path) -> None:
+    """Removes what a killed supervisor of this directory left: half-written files, sockets of its workers."""
+    for file in (*directory.glob(".*.json.*"), *(directory / RUN).glob("*.sock")):
+        file.unlink(missing_ok=True)
 
 
 @contextmanager

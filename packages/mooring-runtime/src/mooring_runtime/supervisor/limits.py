@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from mooring_runtime.supervisor.diagnose import OutOfMemory
 from mooring_runtime.supervisor.spec import RevisionSpec
 
 WATCH_SECONDS = 0.25
+PROCESSES = 1024  # and threads, of each worker and what it starts
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +31,11 @@ class Bounds:
     watched: int | None
     kills_seen: int = 0
     killed: dict[int, OutOfMemory] = field(default_factory=dict)
+
+    @property
+    def count_processes(self) -> bool:
+        """Whether the number of processes is the user's limit (rlimit), which the kernel does not hold root to."""
+        return self.revision.sandbox is not None and not self.group.processes_limited and os.geteuid() != 0
 
     def out_of_memory(self, pid: int) -> OutOfMemory | None:
         """Whether the worker that has just died by SIGKILL died for its memory."""
@@ -79,10 +86,17 @@ class Limiter:
         """The limits of a revision, made at the first call."""
         for bounds in self._bounds:
             if bounds.revision.same_processes(revision):
+                bounds.group.allow_processes(PROCESSES * revision.workers)
                 return bounds
         self._count += 1
         name = f"{self._prefix}{self._count}"
-        group = cgroup.RevisionGroup(self._hierarchy, name, revision.memory_bytes, revision.cpu_cores)
+        group = cgroup.RevisionGroup(
+            self._hierarchy,
+            name,
+            revision.memory_bytes,
+            revision.cpu_cores,
+            PROCESSES * revision.workers if revision.sandbox is not None else None,
+        )
         watched = None
         if revision.memory_bytes is not None and group.memory_limit is None:
             watched = max(revision.memory_bytes, cgroup.MIN_MEMORY)
@@ -110,13 +124,15 @@ class Limiter:
         return [bounds for bounds in self._bounds if bounds.watched is not None]
 
     def isolation(self, revision: RevisionSpec | None) -> dict[str, str]:
-        """How ``memory`` and ``cpu`` of a revision are limited: ``cgroup``, ``watch`` or ``none``."""
+        """How ``memory``, ``cpu`` and ``processes`` are limited: ``cgroup``, ``watch``, ``rlimit`` or ``none``."""
         found = [b for b in self._bounds if revision is not None and b.revision.same_processes(revision)]
         if not found:
-            return {"memory": "none", "cpu": "none"}
+            return {"memory": "none", "cpu": "none", "processes": "none"}
         bounds = found[0]
         watched = "watch" if bounds.watched is not None else "none"
+        counted = "rlimit" if bounds.count_processes else "none"
         return {
             "memory": "cgroup" if bounds.group.memory_limit is not None else watched,
             "cpu": "cgroup" if bounds.group.cpu_limited else "none",
+            "processes": "cgroup" if bounds.group.processes_limited else counted,
         }

@@ -72,6 +72,28 @@ def _environment(pid: int) -> list[bytes]:
         return []  # another user's, or ended meanwhile
 
 
+def pid_inside(pid: int) -> int | None:
+    """The pid that a process has in its own name space; None if it has ended."""
+    try:
+        text = (PROC / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    inside = [line.split()[-1] for line in text.splitlines() if line.startswith("NSpid:")]
+    return int(inside[0]) if inside else pid
+
+
+def threads_of(user: int) -> int:
+    """How many threads a user has, which is what the kernel counts against ``RLIMIT_NPROC``."""
+    return sum(_threads(folder, user) for folder in PROC.iterdir() if folder.name.isdigit())
+
+
+def _threads(folder: Path, user: int) -> int:
+    try:
+        return len(list((folder / "task").iterdir())) if folder.stat().st_uid == user else 0
+    except OSError:
+        return 0  # it has ended meanwhile
+
+
 def kill(pid: int) -> None:
     """Sends SIGKILL; a process that has ended already is as good."""
     with suppress(ProcessLookupError):

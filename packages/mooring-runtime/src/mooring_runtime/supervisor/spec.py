@@ -8,6 +8,30 @@ from typing import Any
 
 from mooring_runtime.supervisor.failure import Failure, SupervisorError
 
+SANDBOX_MODES = ("auto", "bwrap", "landlock", "none")
+NETWORKS = ("auto", "none", "outbound", "all")
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSpec:
+    """How workers are to be confined (docs/guide/isolation.md).
+
+    Attributes:
+        mode: ``auto`` for the best there is; a mode that is named must be possible.
+        network: ``auto`` for ``outbound`` where the machine can hold workers to it, else ``all``.
+        readable: folders beside those of the interpreter and the app root.
+        protected: folders that nothing of the system's may open, even if they lie in ``/usr`` or ``/opt``.
+        open_ports: TCP ports that ``outbound`` reaches beside those of `ports.OUTBOUND`.
+        closed_ports: TCP ports that ``outbound`` does not reach.
+    """
+
+    mode: str = "auto"
+    network: str = "auto"
+    readable: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+    open_ports: tuple[int, ...] = ()
+    closed_ports: tuple[int, ...] = ()
+
 
 @dataclass(frozen=True, slots=True)
 class RevisionSpec:
@@ -25,6 +49,7 @@ class RevisionSpec:
         init_deadline_seconds: from the start of a worker until ``init()`` has returned.
         cpu_cores: ceiling for all workers together, once ready; None for none.
         memory_bytes: limit for all workers together; None for none.
+        sandbox: how they are confined; None for not at all (in a container, which confines them).
     """
 
     id: str
@@ -38,6 +63,7 @@ class RevisionSpec:
     init_deadline_seconds: float = 300.0
     cpu_cores: float | None = None
     memory_bytes: int | None = None
+    sandbox: SandboxSpec | None = None
 
     def same_processes(self, other: RevisionSpec) -> bool:
         """Whether workers of ``other`` can serve as workers of this one."""
@@ -91,6 +117,8 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "int | None": ((int, type(None)), "a whole number or null"),
     "Mapping[str, str]": ((dict,), "an object"),
     "tuple[str, ...]": ((list, tuple), "a list"),
+    "tuple[int, ...]": ((list, tuple), "a list"),
+    "SandboxSpec | None": ((dict, type(None)), "an object or null"),
     "RevisionSpec": ((dict,), "an object"),
 }
 _REQUIRED = {"service", "revision", "id", "python", "worker_dir", "app_root", "entry_script"}
@@ -142,7 +170,24 @@ def parse_revision(data: Any) -> RevisionSpec:
     env = checked.get("env", {})
     if not all(isinstance(key, str) and isinstance(value, str) for key, value in env.items()):
         raise invalid("revision.env must map text to text.")
+    if checked.get("sandbox") is not None:
+        checked["sandbox"] = _parse_sandbox(checked["sandbox"])
     return RevisionSpec(**checked)
+
+
+def _parse_sandbox(data: Any) -> SandboxSpec:
+    checked = _checked(SandboxSpec, data, "revision.sandbox.")
+    for name, known in (("mode", SANDBOX_MODES), ("network", NETWORKS)):
+        if checked.get(name, "auto") not in known:
+            raise invalid(
+                f"revision.sandbox.{name} must be one of {', '.join(known)}, not {checked[name]!r}."
+            )
+    for name, kind in (("readable", str), ("protected", str), ("open_ports", int), ("closed_ports", int)):
+        values = tuple(checked.get(name, ()))
+        if not all(type(value) is kind for value in values):
+            raise invalid(f"revision.sandbox.{name} must be a list of {kind.__name__}.")
+        checked[name] = values
+    return SandboxSpec(**checked)
 
 
 def parse(data: Any) -> Spec:

@@ -20,6 +20,7 @@ def state(
     port: int,
     url: str | None,
     limits: Mapping[str, str],
+    sandbox: Mapping[str, object],
 ) -> dict[str, Any]:
     """The whole state but ``updated``.
 
@@ -30,7 +31,8 @@ def state(
         front_pid: of the front, if it runs.
         port: reserved; 0 if none is.
         url: of the service, if a port is reserved.
-        limits: how memory and CPU are limited.
+        limits: how memory, CPU and the number of processes are limited.
+        sandbox: how workers are confined.
     """
     spec = machine.spec
     wrong = failure(machine)
@@ -46,7 +48,8 @@ def state(
         "failure": wrong.to_json() if wrong is not None else None,
         "workers": workers(machine, pids, rss),
         "front": front(machine, front_pid),
-        "isolation": limits["memory"],
+        "isolation": sandbox["mode"],
+        "sandbox": dict(sandbox),
         "limits": dict(limits),
     }
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mooring_runtime.supervisor import files
 from mooring_runtime.supervisor.child import Child
 from mooring_runtime.supervisor.logs import Output
+from mooring_runtime.supervisor.sandbox import Sandbox
 from mooring_runtime.supervisor.spec import RevisionSpec
 from mooring_runtime.supervisor.status import socket_name
 
@@ -61,7 +64,9 @@ class WorkerProcess:
         revision: what it runs.
         directory: the service's.
         output: takes what it prints.
-        joins: its memory group's file.
+        joins: its control groups' files.
+        sandbox: its confinement.
+        count_processes: whether the sandbox limits the number of processes itself.
         reported: called with each event it reports.
 
     Attributes:
@@ -80,7 +85,9 @@ class WorkerProcess:
         *,
         directory: Path,
         output: Output,
-        joins: Path | None,
+        joins: Sequence[Path],
+        sandbox: Sandbox | None,
+        count_processes: bool,
         reported: Callable[[str, Mapping[str, Any]], None],
     ) -> None:
         self._loop = loop
@@ -89,6 +96,9 @@ class WorkerProcess:
         self._socket = directory / files.RUN / socket_name(name)
         self.name = name
         self.revision = revision
+        self._sandbox = sandbox
+        self._pid: int | None = None
+        inside = sandbox.revision if sandbox is not None else revision
         self.started = False
         self.report: Mapping[str, Any] | None = None
         listener = files.listen(self._socket.parent, self._socket.name)
@@ -97,20 +107,22 @@ class WorkerProcess:
         settings = {
             "report_fd": written,
             "listen_fd": listener.fileno(),
-            "app_root": revision.app_root,
+            "app_root": inside.app_root,
             "source_directory": revision.source_directory,
             "entry_script": revision.entry_script,
         }
+        command = [revision.python, str(Path(revision.worker_dir) / "main.py")]
         try:
             self.child = Child(
                 loop,
-                [revision.python, str(Path(revision.worker_dir) / "main.py")],
-                env={**environment(revision, os.environ), "MOORING_WORKER": json.dumps(settings)},
-                cwd=revision.app_root,
+                sandbox.command(command) if sandbox is not None else command,
+                env={**environment(inside, os.environ), "MOORING_WORKER": json.dumps(settings)},
+                cwd=inside.app_root,
                 directory=directory,
                 pass_fds=(written, listener.fileno()),
                 output=output,
                 joins=joins,
+                confine=sandbox.confine(count_processes=count_processes) if sandbox is not None else None,
             )
         except OSError:
             os.close(self._pipe)
@@ -148,4 +160,17 @@ class WorkerProcess:
         self._loop.remove_reader(self._pipe)
         os.close(self._pipe)
         self._socket.unlink(missing_ok=True)
-        return code
+        return self._sandbox.exit_code(code) if self._sandbox is not None else code
+
+    @property
+    def pid(self) -> int:
+        """The worker's pid; before its interpreter runs, that of the process which starts it."""
+        if self._pid is None and self.started:
+            inner = self._sandbox.worker_pid(self.child.pid) if self._sandbox is not None else self.child.pid
+            self._pid = inner
+        return self._pid or self.child.pid
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends the worker a signal."""
+        with suppress(ProcessLookupError):  # in a sandbox it may end before the process around it
+            os.kill(self.pid, number)

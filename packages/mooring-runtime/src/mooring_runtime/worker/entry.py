@@ -44,6 +44,11 @@ def describe(exc):
     return "".join(traceback.format_exception_only(type(exc), exc)).strip()
 
 
+def exit_text(exc):
+    """``sys.exit('no model')``."""
+    return "sys.exit({})".format("" if exc.code is None else repr(exc.code))
+
+
 def script_path(settings):
     """Where the entry script lies: below the source directory if there is one, else the app root."""
     parts = [settings["app_root"], settings.get("source_directory") or "", settings["entry_script"]]
@@ -60,10 +65,14 @@ def set_search_path(settings, shim):
     os.chdir(root)
 
 
-def load(settings):
+def load(settings, exits):
     """The entry script as a module.
 
     It is imported under its own name and kept in `sys.modules`, so that pickles of its classes load.
+
+    Args:
+        settings: the worker's.
+        exits: tells the `SystemExit` of SIGTERM from one that user code raised.
 
     Raises:
         EntryError: it does not exist, raises, or has no ``init`` or ``run``.
@@ -79,6 +88,12 @@ def load(settings):
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
+    except SystemExit as exc:
+        if exits.requested:
+            raise
+        raise EntryError(
+            "import", "{} ended the process while it was imported: {}".format(name, exit_text(exc)), exc
+        ) from exc
     except Exception as exc:
         raise EntryError(
             "import", "{} cannot be imported: {}".format(settings["entry_script"], describe(exc)), exc
@@ -102,13 +117,21 @@ def run_function(module):
     return module.run
 
 
-def initialise(module):
+def initialise(module, exits):
     """Calls ``init()``.
 
+    Args:
+        module: the entry script.
+        exits: as for `load`.
+
     Raises:
-        EntryError: it raised.
+        EntryError: it raised, or called `sys.exit`.
     """
     try:
         module.init()
+    except SystemExit as exc:
+        if exits.requested:
+            raise
+        raise EntryError("init", "init() ended the process: {}".format(exit_text(exc)), exc) from exc
     except Exception as exc:
         raise EntryError("init", "init() raised {}".format(describe(exc)), exc) from exc

@@ -73,9 +73,9 @@ def main():
     try:
         contract.configure_logging(settings)
         debugger.start(os.environ)
-        module = entry.load(settings)
+        module = entry.load(settings, termination)
         scorer = scoring.Scorer(entry.run_function(module), termination)
-        entry.initialise(module)
+        entry.initialise(module, termination)
         described = contract.of(scorer, settings)
     except entry.EntryError as exc:
         # Also where users look first: the log outlives the process.

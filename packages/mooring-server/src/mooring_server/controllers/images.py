@@ -65,7 +65,7 @@ class ImageController:
         """Write the outcome; the image may have been deleted, or its operation timed out, meanwhile."""
         with self._context.db.write() as session:
             image = session.get(Image, key)
-            if image is None:
+            if image is None or image.state != "Running":
                 return
             image.modified = now()
             if isinstance(outcome, MooringError):

@@ -8,17 +8,21 @@ from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from mooring_server.controllers.images import internal_error
 from mooring_server.domain.errors import MooringError, from_json
+from mooring_server.domain.init_timeout import init_seconds
 from mooring_server.services.context import Context
 from mooring_server.services.operations import OperationReporter, Operations, advance
+from mooring_server.services.revisions import record_good
 from mooring_server.store.tables import Image, Service, ServiceKeys, now
 from mooring_server.targets.base import Observation, ServiceSpec, Target
 
 log = logging.getLogger(__name__)
 
-# Seconds between looks at a service that changes, and at one that is as it should be.
+# Seconds between looks at a service that changes, and at one that is as it should be (a supervisor that ends
+# is noticed at once, see `targets.watch`).
 _CHANGING = 0.05
 _STEADY = 5.0
 _GB = 1024**3
@@ -49,7 +53,7 @@ class ServiceController:
             service = session.get(Service, key)
             if service is None:
                 return None
-            spec = None if service.deleting else _spec(service, self._keys(session, service))
+            spec = None if service.deleting else self._spec(session, service)
         if spec is None:
             return self._delete(service)
         if service.settled == service.generation:
@@ -95,6 +99,7 @@ class ServiceController:
             if service is None or service.generation != seen.generation or service.deleting:
                 return 0.0
             service.settled = service.generation
+            record_good(session, service, service.active_revision)
             service.active_image_id, service.active_revision = service.image_id, service.revision
             service.active_config = service.config
             service.state, service.error = "Healthy", None
@@ -164,11 +169,8 @@ class ServiceController:
                     Image.name == service.name,
                     Image.implicit.is_(True),
                 )
-                others = set(
-                    session.scalars(
-                        select(Service.image_id).where(Service.workspace_id == service.workspace_id)
-                    )
-                )
+                others = set(session.scalars(select(Service.image_id)))
+                others |= set(session.scalars(select(Service.active_image_id)))
                 for image in session.scalars(implicit):
                     if image.id not in others:
                         session.delete(image)
@@ -177,16 +179,20 @@ class ServiceController:
         return None
 
     @staticmethod
-    def _keys(session: Any, service: Service) -> tuple[str, ...]:
+    def _keys(session: Session, service: Service) -> tuple[str, ...]:
         if not service.config.get("authEnabled"):
             return ()
         keys = session.get_one(ServiceKeys, (service.workspace_id, service.scope, service.name))
         return (keys.primary, keys.secondary)
 
+    def _spec(self, session: Session, service: Service) -> ServiceSpec:
+        return _spec(service, self._keys(session, service), self._context.init_seconds)
 
-def _spec(service: Service, keys: tuple[str, ...]) -> ServiceSpec:
+
+def _spec(service: Service, keys: tuple[str, ...], default_init_seconds: float) -> ServiceSpec:
     resources = service.config["containerResourceRequirements"]
-    variables = (service.image.request.get("environment") or {}).get("environmentVariables") or {}
+    environment = service.image.request.get("environment") or {}
+    variables = environment.get("environmentVariables") or {}
     workers = str(variables.get("WORKER_COUNT", "1"))
     return ServiceSpec(
         uid=service.uid,
@@ -198,6 +204,7 @@ def _spec(service: Service, keys: tuple[str, ...]) -> ServiceSpec:
         cpu_cores=float(resources["cpu"]),
         memory_bytes=int(float(resources["memoryInGB"]) * _GB),
         port=int(service.config.get("port") or 0),
+        init_seconds=init_seconds(environment, default_init_seconds),
         workers=min(max(int(workers), 1), 64) if workers.isdecimal() else 1,
         env={
             "SERVICE_NAME": service.name,

@@ -5,7 +5,8 @@ MooringError
 ├── Conflict            it exists already, or is in use
 ├── InvalidRequest      what was asked for cannot be right
 ├── PhaseFailed         a long operation stopped in one of its phases
-└── Denied              no or wrong credentials
+├── Denied              no or wrong credentials
+└── Forbidden           good credentials that do not suffice
 """
 
 from __future__ import annotations
@@ -86,6 +87,12 @@ class Denied(MooringError):
     """No or wrong credentials."""
 
     status_code = 401
+
+
+class Forbidden(MooringError):
+    """Good credentials that do not suffice."""
+
+    status_code = 403
 
 
 class PhaseFailed(MooringError):

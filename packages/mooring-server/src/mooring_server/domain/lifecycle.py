@@ -52,7 +52,7 @@ PLANS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Phase:
-    """One step of an operation; times are seconds since the epoch."""
+    """One step of an operation; times are seconds since the epoch, for people: they decide nothing."""
 
     name: str
     state: str = "Pending"
@@ -60,13 +60,6 @@ class Phase:
     ended: float | None = None
     deadline_seconds: float = 0
     detail: str = ""
-
-    @property
-    def expires(self) -> float | None:
-        """When this phase must have ended, if it runs."""
-        if self.state != "Running" or self.started is None:
-            return None
-        return self.started + self.deadline_seconds
 
 
 @dataclass(frozen=True)
@@ -82,11 +75,12 @@ class Progress:
     error: Mapping[str, Any] | None = None
 
     @classmethod
-    def plan(cls, name: str, deadlines: Mapping[str, float] = PHASE_DEADLINES) -> Progress:
-        """A new operation with the phases of ``PLANS[name]``."""
+    def plan(cls, name: str, deadlines: Mapping[str, float] | None = None) -> Progress:
+        """A new operation with the phases of ``PLANS[name]``; ``deadlines`` replace those of `PHASE_DEADLINES`."""
+        allowed = {**PHASE_DEADLINES, **(deadlines or {})}
         return cls(
             OperationState.NOT_STARTED,
-            tuple(Phase(p, deadline_seconds=deadlines[p]) for p in PLANS[name]),
+            tuple(Phase(p, deadline_seconds=allowed[p]) for p in PLANS[name]),
         )
 
     @property
@@ -121,6 +115,12 @@ class Progress:
             phases[index] = replace(phases[index], state="Running", started=now, detail=detail)
         return replace(self, state=OperationState.RUNNING, phases=tuple(phases))
 
+    def resume(self, now: float) -> Progress:
+        """After a restart of the server: the phase that runs begins again, and so does its deadline."""
+        self._assert_open("resume")
+        phases = tuple(replace(p, started=now) if p.state == "Running" else p for p in self.phases)
+        return replace(self, phases=phases)
+
     def succeed(self, now: float) -> Progress:
         """Everything is done."""
         self._assert_open("succeed")
@@ -133,14 +133,19 @@ class Progress:
             self, state=OperationState.FAILED, phases=self._close(now, "Failed"), error=error.to_json()
         )
 
-    def expire(self, now: float) -> Progress | None:
-        """The successor if the running phase has passed its deadline, else None."""
+    def expire(self, age: float, now: float) -> Progress | None:
+        """The successor if the running phase has passed its deadline, else None.
+
+        Args:
+            age: seconds for which the phase has been running, by a clock that does not jump.
+            now: the time of day to record.
+        """
         phase = self.current
-        if self.state.ended or phase is None or phase.expires is None or now < phase.expires:
+        if self.state.ended or phase is None or age < phase.deadline_seconds:
             return None
         error = PhaseFailed(
             "PhaseTimeout",
-            f"Phase {phase.name} did not end within {phase.deadline_seconds:.0f} s.",
+            f"Phase {phase.name} did not end within {phase.deadline_seconds:g} s.",
             phase=phase.name,
             hint="Look at the log of the operation for what it was waiting for.",
             evidence={"detail": phase.detail} if phase.detail else {},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +20,11 @@ from mooring_server.images.locks import Lock, LockCache, key_of
 from mooring_server.images.pythons import Python, Pythons
 from mooring_server.images.resolve import Resolver
 from mooring_server.images.sbom import sbom_json
-from mooring_server.images.scratch import KeyedLocks, Scratch
+from mooring_server.images.scratch import KeyedLocks, Scratch, kill_left
 from mooring_server.images.types import BuildRequest, BuiltImage, Reporter, TreeFile
 from mooring_server.images.uv import Uv
 from mooring_server.images.wheels import WheelLayers
-from mooring_server.store.content import ContentStore, digest_of, disk_full
+from mooring_server.store.content import ContentStore, digest_of, disk_full, nothing_free
 
 RUNTIME = "opt/mooring/runtime/worker"
 MAX_LAYERS = 100
@@ -43,6 +44,7 @@ class ImageBuilder:
 
     def __init__(self, store: ContentStore, cache_dir: Path) -> None:
         self._store = store
+        self._cache_dir = cache_dir
         self._pythons = Pythons()
         self._scratch = Scratch(cache_dir / "tmp")
         self._layers = LayerCache(store, cache_dir / "layers")
@@ -52,7 +54,13 @@ class ImageBuilder:
         self._busy = KeyedLocks()
 
     def clean_stale(self) -> int:
-        """Remove what killed builds have left; to be called when the server starts."""
+        """End and remove what killed builds have left; to be called when the server starts."""
+        kill_left(self._cache_dir / "tmp", self._cache_dir / "uv")
+        for cache in ("layers", "locks"):
+            for path in (self._cache_dir / cache).glob(".*"):
+                path.unlink()
+        for path in (self._cache_dir / "uv").glob(".tmp*"):
+            shutil.rmtree(path, ignore_errors=True)
         return self._scratch.clean_stale()
 
     def build(self, request: BuildRequest, reporter: Reporter) -> BuiltImage:
@@ -62,8 +70,13 @@ class ImageBuilder:
         """
         try:
             return self._build(request, reporter)
+        except MooringError as error:
+            if error.code == "DiskFull" and error.phase == "Upload":
+                error.phase = "Build"  # the content store does not know what for it is written to
+            raise
         except OSError as error:
-            raise disk_full(error, self._store.root, 1, phase="Build") or error from error
+            full = next((d for d in (self._cache_dir, self._store.root) if nothing_free(d)), self._store.root)
+            raise disk_full(error, full, 1, phase="Build") or error from error
 
     def _build(self, request: BuildRequest, reporter: Reporter) -> BuiltImage:
         reporter.phase("Resolve")

@@ -86,7 +86,7 @@ class Explainer:
         attempt = attempts[0]
         errors = attempt.errors
         evidence = {"resolver": errors}
-        unknown = [str(canonicalize_name(name)) for name in _NOT_FOUND.findall(errors)]
+        unknown = [*_names(_NOT_FOUND, errors), *self._without_any_version(attempt, question)]
         conda_only = sorted({requirements.conda[name] for name in unknown if name in requirements.conda})
         if conda_only:
             return PhaseFailed(
@@ -127,6 +127,12 @@ class Explainer:
                     found.append(_name(line))
                     break
         return frozenset(found)
+
+    def _without_any_version(self, attempt: Attempt, question: Question) -> list[str]:
+        """Names of which an index knows, but has nothing: some indexes answer so for what they never had."""
+        bare = {name: replace(question, lines=(name,)) for name in _names(_ABSENT_VERSION, attempt.errors)}
+        found = {name: self._ask(attempt.python, alone, _ignore) for name, alone in bare.items()}
+        return [name for name, answer in found.items() if name in _names(_ABSENT_VERSION, answer.errors)]
 
     def _reason(self, line: str, attempt: Attempt, question: Question) -> str:
         errors, python = attempt.errors, attempt.python.name
@@ -193,6 +199,10 @@ class Explainer:
                     f"Python {python.name}, which this machine has, would do: ask for python={python.name}."
                 )
         return "Change the versions so that they fit together; the resolver's own words are in `resolver`."
+
+
+def _names(pattern: re.Pattern[str], errors: str) -> list[str]:
+    return [str(canonicalize_name(name)) for name in pattern.findall(errors)]
 
 
 def _name(line: str) -> str:

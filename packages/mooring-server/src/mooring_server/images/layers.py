@@ -66,7 +66,7 @@ class LayerCache:
     def get(self, key: str) -> Layer | None:
         """The layer made from these inputs, if it is still there."""
         data = read_json(self._directory / f"{key}.json")
-        if data is None or not self.store.has(data["digest"]):
+        if data is None or not self.store.touch(data["digest"]):
             return None
         return Layer(**{**data, "cached": True})
 

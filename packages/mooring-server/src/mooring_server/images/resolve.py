@@ -14,6 +14,7 @@ from mooring_server.images.locks import Lock, LockCache, Pin, key_of, parse_pins
 from mooring_server.images.pythons import Python, Pythons
 from mooring_server.images.scratch import Scratch
 from mooring_server.images.uv import Log, Uv
+from mooring_server.store.content import full_disk
 
 _FORMAT = "lock-1"
 
@@ -165,6 +166,8 @@ class Resolver:
             )
         errors = result.errors.replace(str(folder), "")
         if result.status:
+            if "No space left on device" in result.errors:
+                raise full_disk(self._scratch.root, 1, phase="Resolve", evidence={"resolver": errors})
             return Attempt(python, None, errors)
         pins = parse_pins(result.output, question.from_source)
         return Attempt(python, pins, errors)

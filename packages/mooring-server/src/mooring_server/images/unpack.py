@@ -16,6 +16,7 @@ import errno
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,7 @@ class UnpackedImage:
         source_directory: its base name, or None.
         workers: ``WORKER_COUNT`` of the image's variables, else 1.
         python_version: ``X.Y``.
+        folders: all that the image consists of.
     """
 
     root: Path
@@ -61,6 +63,7 @@ class UnpackedImage:
     source_directory: str | None
     workers: int
     python_version: str
+    folders: tuple[Path, ...]
 
 
 class Unpacker:
@@ -72,6 +75,7 @@ class Unpacker:
         self._scratch = Scratch(self._root / "tmp")
         self._pythons = Pythons()
         self._busy = KeyedLocks()
+        self._pruning = threading.Lock()
 
     def clean_stale(self) -> int:
         """Remove what killed processes have left; to be called when the server starts."""
@@ -82,10 +86,11 @@ class Unpacker:
 
         Raises:
             NotFound: code ``BlobNotFound``.
-            PhaseFailed: codes ``PythonNotAvailable``, ``LayerUnsafe``, ``LayerDamaged``.
+            PhaseFailed: codes ``PythonNotAvailable``, ``LayerUnsafe``, ``LayerTooLarge``, ``LayerDamaged``.
             MooringError: codes ``DiskFull``, ``ImageInvalid``.
         """
-        manifest = load_manifest(self._store, manifest_digest)
+        with self._pruning:  # see `prune`
+            manifest = load_manifest(self._store, manifest_digest)
         config = json.loads(self._store.read(manifest["config"]["digest"]))
         layers = list(zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True))
         version = str(config["config"]["Labels"][oci.LABEL_PYTHON])
@@ -114,24 +119,22 @@ class Unpacker:
             source_directory=variables.get("AZUREML_SOURCE_DIRECTORY"),
             workers=int(workers) if workers.isdecimal() and int(workers) > 0 else 1,
             python_version=version,
+            folders=(root, environment, *models.values()),
         )
 
-    def prune(self, keep: Collection[str]) -> int:
+    def prune(self, keep: Callable[[], Collection[str]]) -> int:
         """Remove what none of these images uses; how many directories went.
 
+        An image is named by ``keep`` before anybody calls `materialise` for it. As neither runs while the other
+        begins, a directory that is taken for unused here is either made again there, or was kept.
+
         Args:
-            keep: digests of manifests that are in the store.
+            keep: gives the digests of manifests that are in the store.
         """
-        kept: set[str] = set()
-        for digest in keep:
-            manifest = load_manifest(self._store, digest)
-            config = json.loads(self._store.read(manifest["config"]["digest"]))
-            pairs = list(zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True))
-            kept.add(f"images/{parse_digest(digest)}")
-            kept.add(f"envs/{_environment_key(pairs)}")
-            kept |= {f"models/{parse_digest(diff)}" for layer, diff in pairs if _kind(layer) == "model"}
         removed = 0
-        with self._scratch.directory() as folder:
+        # The scratch directory is emptied after the lock is given back: only renames hold it.
+        with self._scratch.directory() as folder, self._pruning:
+            kept = self._kept(keep())
             # Links before what they point to, and a rename first: nobody sees half a directory.
             for group in ("images", "models", "envs"):
                 for path in sorted((self._root / group).glob("*")):
@@ -139,6 +142,17 @@ class Unpacker:
                         path.rename(folder / f"{group}-{path.name}")
                         removed += 1
         return removed
+
+    def _kept(self, digests: Collection[str]) -> set[str]:
+        kept: set[str] = set()
+        for digest in digests:
+            manifest = load_manifest(self._store, digest)
+            config = json.loads(self._store.read(manifest["config"]["digest"]))
+            pairs = list(zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True))
+            kept.add(f"images/{parse_digest(digest)}")
+            kept.add(f"envs/{_environment_key(pairs)}")
+            kept |= {f"models/{parse_digest(diff)}" for layer, diff in pairs if _kind(layer) == "model"}
+        return kept
 
     def _python(self, version: str) -> Python:
         major, minor = version.split(".")
@@ -187,17 +201,17 @@ class Unpacker:
         with self._busy.hold(f"{group}/{name}"):
             if target.is_dir():
                 return target
-            with self._scratch.directory() as folder:
-                made = folder / "made"
-                made.mkdir()
-                try:
+            try:
+                with self._scratch.directory() as folder:
+                    made = folder / "made"
+                    made.mkdir()
                     fill(made)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     made.rename(target)
-                except OSError as error:
-                    if error.errno in {errno.EEXIST, errno.ENOTEMPTY} and target.is_dir():
-                        return target  # another process was faster
-                    raise disk_full(error, self._root, 1, phase="Unpack") or error from error
+            except OSError as error:
+                if error.errno in {errno.EEXIST, errno.ENOTEMPTY} and target.is_dir():
+                    return target  # another process was faster
+                raise disk_full(error, self._root, 1, phase="Unpack") or error from error
         return target
 
 

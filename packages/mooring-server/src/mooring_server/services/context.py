@@ -9,11 +9,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mooring_server.domain.errors import NotFound
+from mooring_server.domain.init_timeout import DEFAULT_INIT_SECONDS
 from mooring_server.domain.names import workspace_key
+from mooring_server.services.phase_ages import PhaseAges
 from mooring_server.services.signals import Signals
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
-from mooring_server.store.tables import Counter, Workspace
+from mooring_server.store.retention import Retention
+from mooring_server.store.tables import Counter, Service, Workspace
 
 
 @dataclass(frozen=True)
@@ -39,19 +42,34 @@ class Context:
     """Stores, signals and the way to wake the controllers.
 
     Attributes:
+        ages: how long phases have been running.
+        init_seconds: what ``init()`` may take where the image does not say.
         address: ``host:port`` of this server, as callers and registry clients reach it.
+        scheme: ``http`` or ``https``.
         user: the name recorded as creator.
+        retention: keeps garbage collection away while somebody reads.
         sign: makes the signature by which a link may be opened without the token, from its path.
     """
 
     db: Database
     store: ContentStore
     signals: Signals = field(default_factory=Signals)
+    retention: Retention = field(default_factory=Retention)
+    ages: PhaseAges = field(default_factory=PhaseAges)
+    init_seconds: float = DEFAULT_INIT_SECONDS
     address: str = "127.0.0.1:0"
+    scheme: str = "http"
     user: str = "unknown"
     sign: Callable[[str], str] = _unsigned
     wake_image: Callable[[int], None] = _nobody
     wake_service: Callable[[int], None] = _nobody
+
+    def supervisor_lost(self, uid: str) -> None:
+        """Look at the service whose supervisor has ended."""
+        with self.db.read() as session:
+            found = session.scalar(select(Service.id).where(Service.uid == uid))
+        if found is not None:
+            self.wake_service(found)
 
 
 def find_workspace(session: Session, ref: WorkspaceRef) -> Workspace:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, func, or_, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from mooring_server.domain.credentials import without_credentials
 from mooring_server.domain.entry_script import check_entry_script
 from mooring_server.domain.errors import Conflict, InvalidRequest, NotFound
+from mooring_server.domain.init_timeout import init_seconds
 from mooring_server.domain.names import check_name, split_id
 from mooring_server.images.nocode import nocode_request
 from mooring_server.images.types import BuildRequest, ModelTree, TreeFile
@@ -18,9 +21,11 @@ from mooring_server.services.models import check_files, find_model, model_view
 from mooring_server.services.operations import Operations, start_operation, workspace_path
 from mooring_server.services.paging import Paging, page, tag_conditions
 from mooring_server.services.views import ImageView, Page
-from mooring_server.store.tables import Image, Model, Service, Workspace, now
+from mooring_server.store.tables import Image, ImageModel, Model, Service, Workspace, now
 
 _MAX_MODELS = 1000  # Azure's limit
+# Databases limit the number of values in one query.
+_QUERY_IDS = 500
 _MAX_SCRIPT = 16 * 1024 * 1024
 
 
@@ -79,18 +84,11 @@ class Images:
                 *tag_conditions(Image.properties, filters.get("properties")),
             ):
                 query = query.where(condition)
-            shown = page(
-                session, query, Image.id, paging, functools.partial(image_view, self._context, session)
+            for condition in model_conditions(Image.id, filters):
+                query = query.where(condition)
+            return page(
+                session, query, Image.id, paging, functools.partial(image_views, self._context, session)
             )
-        name, identity = filters.get("modelName"), filters.get("modelId")
-        if name or identity:
-            shown["value"] = [
-                image
-                for image in shown["value"]
-                if (not name or name in {m.rpartition(":")[0] for m in image["modelIds"]})
-                and (not identity or identity in image["modelIds"])
-            ]
-        return shown
 
     def update(self, ref: WorkspaceRef, image_id: str, changes: dict[str, Any]) -> ImageView:
         """Change tags, properties or description."""
@@ -199,7 +197,7 @@ def prepare_request(
     file = next((f for f in prepared["files"] if f["path"] == path), None)
     if file is None:
         raise InvalidRequest(
-            "EntryScriptMissing",
+            "EntryScriptNotFound",
             f"The entry script {script!r} is not among the uploaded files.",
             hint=f"It is looked for in the source directory {folder!r}; give its path relative to it."
             if folder
@@ -214,6 +212,7 @@ def prepare_request(
     check_entry_script(script, context.store.path(file["digest"]).read_bytes())
     if request.get("environment") is None:
         prepared["environment"] = {}
+    init_seconds(prepared["environment"], context.init_seconds)
     return prepared
 
 
@@ -265,6 +264,10 @@ def add_image(
     )
     session.add(image)
     session.flush()
+    session.add_all(
+        ImageModel(image_id=image.id, name=n, version=v)
+        for n, v in (split_id("model", identity) for identity in image.model_ids)
+    )
     return image
 
 
@@ -299,22 +302,58 @@ def image_location(context: Context, image: Image) -> str:
     return f"{context.address}/{image.workspace.registry_name}/{image.name}:{image.version}"
 
 
-def image_models(session: Session, image: Image) -> list[Model]:
-    """The models in an image, in the user's order."""
-    if not image.model_ids:
-        return []
-    names = {i.rpartition(":")[0] for i in image.model_ids}
-    found = {
-        f"{m.name}:{m.version}": m
-        for m in session.scalars(
-            select(Model).where(Model.workspace_id == image.workspace_id, Model.name.in_(names))
+def model_conditions(
+    image_id: InstrumentedAttribute[int], filters: dict[str, str | None]
+) -> Iterator[ColumnElement[bool]]:
+    """Conditions for the filters ``modelName`` and ``modelId`` (``name:version``): images with that model."""
+    name = filters.get("modelName")
+    if name:
+        yield image_id.in_(select(ImageModel.image_id).where(ImageModel.name == name))
+    identity = filters.get("modelId")
+    if identity:
+        name, _, version = identity.rpartition(":")
+        number = int(version) if version.isascii() and version.isdigit() and len(version) < 19 else -1
+        yield image_id.in_(
+            select(ImageModel.image_id).where(ImageModel.name == name, ImageModel.version == number)
         )
+
+
+def models_of_images(session: Session, images: Sequence[Image]) -> dict[int, list[Model]]:
+    """Image id -> the models in it, in the user's order. The same few queries however many images."""
+    workspaces = {image.workspace_id for image in images}
+    wanted = sorted({image.id for image in images if image.model_ids})
+    found: dict[tuple[int, str], Model] = {}
+    for start in range(0, len(wanted), _QUERY_IDS):
+        some = wanted[start : start + _QUERY_IDS]
+        # By pairs, as a name may have thousands of versions; in this form SQLite finds the right index by itself.
+        held = select(ImageModel.name, ImageModel.version).where(ImageModel.image_id.in_(some))
+        query = select(Model).where(
+            Model.workspace_id.in_(workspaces), tuple_(Model.name, Model.version).in_(held)
+        )
+        for model in session.scalars(query):
+            found[model.workspace_id, f"{model.name}:{model.version}"] = model
+    return {
+        image.id: [
+            found[image.workspace_id, identity]
+            for identity in image.model_ids
+            if (image.workspace_id, identity) in found
+        ]
+        for image in images
     }
-    return [found[i] for i in image.model_ids if i in found]
 
 
 def image_view(context: Context, session: Session, image: Image) -> ImageView:
     """An image as callers see it."""
+    return image_views(context, session, [image])[0]
+
+
+def image_views(context: Context, session: Session, images: Sequence[Image]) -> list[ImageView]:
+    """Several images with as many queries as for one."""
+    models = models_of_images(session, images)
+    return [_view(context, image, models[image.id]) for image in images]
+
+
+def _view(context: Context, image: Image, models: list[Model]) -> ImageView:
     built = image.built or {}
     identity = f"{image.name}:{image.version}"
     log_path = f"{workspace_path(image.workspace)}/images/{identity}/log"
@@ -335,10 +374,10 @@ def image_view(context: Context, session: Session, image: Image) -> ImageView:
         "sizeInBytes": built.get("size"),
         "pythonVersion": built.get("python_version"),
         "modelIds": image.model_ids,
-        "modelDetails": [model_view(m) for m in image_models(session, image)],
-        "imageBuildLogUri": f"http://{context.address}{log_path}?sig={context.sign(log_path)}",
+        "modelDetails": [model_view(m) for m in models],
+        "imageBuildLogUri": f"{context.scheme}://{context.address}{log_path}?sig={context.sign(log_path)}",
         "driverProgram": image.request.get("entryScript"),
-        "environment": image.request.get("environment"),
+        "environment": without_credentials(image.request.get("environment")),
         "changes": list(built.get("changes") or []),
         "error": image.error,
         "operationId": image.operation_id,

@@ -14,7 +14,7 @@ from mooring_server.domain.trees import check_digest, check_tree
 from mooring_server.services.context import Context, WorkspaceRef, find_workspace, next_version
 from mooring_server.services.paging import Paging, page, tag_conditions
 from mooring_server.services.views import FileView, ModelView, Page
-from mooring_server.store.tables import Image, Model, Workspace, now
+from mooring_server.store.tables import Image, ImageModel, Model, Workspace, now
 
 _EXTRA = (
     "runId",
@@ -98,7 +98,7 @@ class Models:
                     select(func.max(Model.id)).where(Model.workspace_id == workspace.id).group_by(Model.name)
                 )
                 query = query.where(Model.id.in_(latest))
-            return page(session, query, Model.id, paging, model_view)
+            return page(session, query, Model.id, paging, lambda rows: [model_view(row) for row in rows])
 
     def update(self, ref: WorkspaceRef, model_id: str, changes: dict[str, Any]) -> ModelView:
         """Change what may change: tags, properties, description, samples, resources."""
@@ -124,11 +124,16 @@ class Models:
             workspace = find_workspace(session, ref)
             model = find_model(session, workspace, model_id)
             identity = f"{model.name}:{model.version}"
-            users = [
-                f"{image.name}:{image.version}"
-                for image in session.scalars(select(Image).where(Image.workspace_id == workspace.id))
-                if identity in image.model_ids
-            ]
+            holding = select(ImageModel.image_id).where(
+                ImageModel.name == model.name, ImageModel.version == model.version
+            )
+            # The workspace is compared here: asked for it, SQLite would begin with all images of the workspace.
+            found = session.execute(
+                select(Image.workspace_id, Image.name, Image.version)
+                .where(Image.id.in_(holding))
+                .order_by(Image.id)
+            )
+            users = [f"{name}:{version}" for place, name, version in found if place == workspace.id]
             if users:
                 raise Conflict(
                     "ModelInUse",
@@ -192,7 +197,7 @@ def check_files(context: Context, files: list[dict[str, Any]]) -> list[FileView]
     check_tree(file["path"] for file in files)
     for file in files:
         check_digest(file["digest"])
-        if not context.store.has(file["digest"]):
+        if not context.store.touch(file["digest"]):
             raise InvalidRequest(
                 "BlobMissing",
                 f"The content of {file['path']!r} was not uploaded.",

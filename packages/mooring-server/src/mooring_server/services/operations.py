@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
 
@@ -14,12 +14,20 @@ from sqlalchemy.orm import Session
 from mooring_server.domain.errors import MooringError, NotFound
 from mooring_server.domain.lifecycle import OperationState, Phase, Progress
 from mooring_server.services.context import Context, WorkspaceRef, find_workspace
+from mooring_server.services.phase_ages import PhaseAges
 from mooring_server.services.views import OperationView
 from mooring_server.store.tables import LogLine, Operation, Workspace, now
 
 
 def start_operation(
-    session: Session, workspace: Workspace, kind: str, plan: str, *, resource: str, resource_id: str
+    session: Session,
+    workspace: Workspace,
+    kind: str,
+    plan: str,
+    *,
+    resource: str,
+    resource_id: str,
+    deadlines: Mapping[str, float] | None = None,
 ) -> Operation:
     """Record a new operation in the caller's transaction.
 
@@ -30,8 +38,9 @@ def start_operation(
         plan: its phases, a key of `domain.lifecycle.PLANS`.
         resource: collection of the resource (``services``, ``images``).
         resource_id: its name or id there.
+        deadlines: seconds for phases that have others than `domain.lifecycle.PHASE_DEADLINES`.
     """
-    progress = Progress.plan(plan)
+    progress = Progress.plan(plan, deadlines)
     operation = Operation(
         id=str(uuid.uuid4()),
         workspace_id=workspace.id,
@@ -72,13 +81,13 @@ class Operations:
                 .where(LogLine.operation_id == operation_id, LogLine.seq > after)
                 .order_by(LogLine.seq)
             ).all()
-            return _view(workspace, operation, list(lines))
+            return _view(workspace, operation, list(lines), self._context.ages)
 
     def progress(self, operation_id: str) -> Progress | None:
         """Where the operation stands; None if it is not known."""
         with self._context.db.read() as session:
             operation = session.get(Operation, operation_id)
-            return None if operation is None else _progress(operation)
+            return None if operation is None else progress_of(operation)
 
     def advance(self, operation_id: str, step: Callable[[Progress], Progress | None]) -> bool:
         """Apply one transition unless the operation has ended. Returns whether it was applied."""
@@ -87,6 +96,23 @@ class Operations:
         if applied:
             self._context.signals.notify(operation_id)
         return applied
+
+    def resume(self) -> int:
+        """Begin the running phases anew after a start of the server; how many operations were under way.
+
+        What was begun before is begun again, so that the time in which no server ran does not count.
+        """
+        with self._context.db.write() as session:
+            running = session.scalars(
+                select(Operation).where(Operation.state == OperationState.RUNNING.value)
+            ).all()
+            for operation in running:
+                successor = progress_of(operation).resume(time.time())
+                operation.phases = [asdict(p) for p in successor.phases]
+        for operation in running:
+            phase = progress_of(operation).current
+            self.log(operation.id, phase.name if phase else "", "The server was started again; going on.")
+        return len(running)
 
     def log(self, operation_id: str, phase: str, *messages: str) -> None:
         """Append lines to the operation's log."""
@@ -146,7 +172,7 @@ def advance(session: Session, operation_id: str, step: Callable[[Progress], Prog
     operation = session.get(Operation, operation_id)
     if operation is None:
         return False
-    progress = _progress(operation)
+    progress = progress_of(operation)
     if progress.state.ended:
         return False
     successor = step(progress)
@@ -165,14 +191,15 @@ def supersede(session: Session, operation_id: str, reason: str) -> None:
     advance(session, operation_id, lambda p: p.cancel(error, time.time()))
 
 
-def _progress(operation: Operation) -> Progress:
+def progress_of(operation: Operation) -> Progress:
+    """Where an operation stands, as the state machine knows it."""
     return Progress(
         OperationState(operation.state), tuple(Phase(**p) for p in operation.phases), operation.error
     )
 
 
-def _view(workspace: Workspace, operation: Operation, lines: list[LogLine]) -> OperationView:
-    progress = _progress(operation)
+def _view(workspace: Workspace, operation: Operation, lines: list[LogLine], ages: PhaseAges) -> OperationView:
+    progress = progress_of(operation)
     return {
         "id": operation.id,
         "operationType": operation.kind,
@@ -189,6 +216,7 @@ def _view(workspace: Workspace, operation: Operation, lines: list[LogLine]) -> O
                 "startedTime": _iso(p.started),
                 "endTime": _iso(p.ended),
                 "deadlineSeconds": p.deadline_seconds,
+                "elapsedSeconds": _elapsed(operation, p, ages),
                 "detail": p.detail,
             }
             for p in progress.phases
@@ -203,6 +231,14 @@ def workspace_path(workspace: Workspace) -> str:
         f"/mooring/v1/subscriptions/{workspace.subscription}/resourceGroups/{workspace.resource_group}"
         f"/workspaces/{workspace.name}"
     )
+
+
+def _elapsed(operation: Operation, phase: Phase, ages: PhaseAges) -> float | None:
+    if phase.state == "Running":
+        return round(ages.age(operation.id, phase.name), 3)
+    if phase.started is None or phase.ended is None:
+        return None
+    return round(max(0.0, phase.ended - phase.started), 3)
 
 
 def _iso(seconds: float | None) -> str | None:

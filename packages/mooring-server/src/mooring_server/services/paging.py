@@ -56,9 +56,9 @@ def page(
     query: Select[Row],
     identity: InstrumentedAttribute[int],
     paging: Paging,
-    view: Callable[[Row], View],
+    views: Callable[[Sequence[Row]], list[View]],
 ) -> Page[View]:
-    """Run ``query`` newest first and cut it to a page."""
+    """Run ``query`` newest first and cut it to a page; ``views`` shows all its rows at once."""
     if paging.skip_token is not None:
         if not (paging.skip_token.isascii() and paging.skip_token.isdigit()) or len(paging.skip_token) > 18:
             raise InvalidRequest(
@@ -71,6 +71,6 @@ def page(
     shown = rows[: paging.count]
     more = len(rows) > paging.count
     return {
-        "value": [view(row) for row in shown],
+        "value": views(shown),
         "nextLink": paging.next_link(shown[-1].id) if more else None,
     }

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy.orm import Session
 
+from mooring_server.domain.credentials import without_credentials
 from mooring_server.services.context import Context
-from mooring_server.services.images import image_location, image_models
+from mooring_server.services.images import image_location, models_of_images
 from mooring_server.services.models import model_view
-from mooring_server.services.views import ServiceView
-from mooring_server.store.tables import Service
+from mooring_server.services.revisions import revision_views
+from mooring_server.services.views import RevisionView, ServiceView
+from mooring_server.store.tables import Model, Service
 
 
 def service_view(context: Context, session: Session, service: Service) -> ServiceView:
     """Request, outcome and what was last observed; never keys."""
+    return service_views(context, session, [service])[0]
+
+
+def service_views(context: Context, session: Session, services: Sequence[Service]) -> list[ServiceView]:
+    """Several services with as many queries as for one."""
+    models = models_of_images(session, [service.image for service in services])
+    revisions = revision_views(session, services)
+    return [
+        _view(context, service, models[service.image_id], revisions.get(service.id, []))
+        for service in services
+    ]
+
+
+def _view(
+    context: Context, service: Service, models: list[Model], revisions: list[RevisionView]
+) -> ServiceView:
     config, image, observed = service.config, service.image, service.observed
     url = observed.get("url")
     ready = observed.get("phase") == "Ready"
@@ -45,7 +65,7 @@ def service_view(context: Context, session: Session, service: Service) -> Servic
         "imageId": f"{image.name}:{image.version}",
         "imageDigest": image.digest,
         "imageLocation": image_location(context, image),
-        "models": [model_view(m) for m in image_models(session, image)],
+        "models": [model_view(m) for m in models],
         "modelIds": image.model_ids,
         "deploymentStatus": {
             "desiredReplicas": 1,
@@ -57,12 +77,13 @@ def service_view(context: Context, session: Session, service: Service) -> Servic
         },
         "revision": service.revision,
         "activeRevision": service.active_revision,
+        "revisions": revisions,
         "isolation": observed.get("isolation"),
         "localSource": config.get("localSource"),
         "environmentImageRequest": {
             "driverProgram": image.request.get("entryScript"),
             "modelIds": image.model_ids,
-            "environment": image.request.get("environment") or {},
+            "environment": without_credentials(image.request.get("environment") or {}),
         },
         "operationId": service.operation_id,
     }

@@ -78,6 +78,18 @@ class ImageView(TypedDict):
     operationId: str
 
 
+class RevisionView(TypedDict):
+    """A revision of a service that came up."""
+
+    revision: int
+    state: str
+    imageId: str
+    imageDigest: str | None
+    modelIds: list[str]
+    containerResourceRequirements: dict[str, Any]
+    createdTime: str
+
+
 class ServiceView(TypedDict):
     """A web service."""
 
@@ -113,6 +125,7 @@ class ServiceView(TypedDict):
     deploymentStatus: dict[str, Any]
     revision: int
     activeRevision: int | None
+    revisions: list[RevisionView]
     isolation: str | None
     localSource: dict[str, Any] | None
     environmentImageRequest: dict[str, Any] | None
@@ -127,6 +140,7 @@ class PhaseView(TypedDict):
     startedTime: str | None
     endTime: str | None
     deadlineSeconds: float
+    elapsedSeconds: float | None
     detail: str
 
 
@@ -189,3 +203,42 @@ class WorkspaceView(TypedDict):
     subscription: str
     resourceGroup: str
     provisioningState: str
+
+
+class FindingView(TypedDict):
+    """Something that is not as it should be; see `services.checks.finding`."""
+
+    code: str
+    severity: str
+    subject: str
+    message: str
+    hint: str
+
+
+class ReportView(TypedDict):
+    """What a check of the data directory found, and how much it looked at."""
+
+    ok: bool
+    findings: list[FindingView]
+    checked: dict[str, int]
+
+
+class TokenView(TypedDict):
+    """A token, without the token. ``workspaces`` are ARM ids, null for all."""
+
+    id: str
+    name: str
+    role: str
+    workspaces: list[str] | None
+    state: str
+    createdBy: str
+    createdTime: str
+    expiresTime: str | None
+    lastUsedTime: str | None
+    revokedTime: str | None
+
+
+class NewTokenView(TokenView):
+    """The one answer that has the token itself."""
+
+    token: str

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mooring_server.domain.errors import Conflict, InvalidRequest, NotFound
+from mooring_server.domain.init_timeout import INIT_SLACK_SECONDS, init_seconds
 from mooring_server.domain.names import check_name
 from mooring_server.domain.service_config import CONFIG_FIELDS, check_config
 from mooring_server.services.context import Context, WorkspaceRef, find_workspace
-from mooring_server.services.images import add_image, find_image, prepare_request
+from mooring_server.services.images import add_image, find_image, model_conditions, prepare_request
 from mooring_server.services.operations import start_operation, supersede
 from mooring_server.services.paging import Paging, page, tag_conditions
-from mooring_server.services.service_view import service_view
+from mooring_server.services.revisions import config_of, revision_to_return_to
+from mooring_server.services.service_view import service_view, service_views
 from mooring_server.services.views import KeysView, Page, ServiceView
 from mooring_server.store.tables import Image, Service, ServiceKeys, Workspace, now
 
@@ -93,6 +96,25 @@ class Webservices:
             begun = self._begin(session, service, image, "UpdateService")
         return self._wake(begun)
 
+    def rollback(self, ref: WorkspaceRef, name: str, number: int | None) -> ServiceView:
+        """Return to the good revision before, or to the one with this number (`services.revisions`).
+
+        Raises:
+            NotFound: ``ServiceNotFound``, ``RevisionNotFound``.
+            Conflict: ``NoPreviousRevision``, ``ServiceDeleting``.
+        """
+        with self._context.db.write() as session:
+            workspace = find_workspace(session, ref)
+            service = self._find(session, workspace, name)
+            _assert_not_deleting(service)
+            row = revision_to_return_to(session, service, number)
+            service.config = config_of(service, row)
+            # Its own number again: when it is the one that answers, no worker is started anew.
+            service.revision = row.number
+            service.image_id, service.image = row.image_id, row.image
+            begun = self._begin(session, service, service.image, "UpdateService")
+        return self._wake(begun)
+
     def get(self, ref: WorkspaceRef, name: str) -> ServiceView:
         """One service.
 
@@ -124,18 +146,9 @@ class Webservices:
                 *tag_conditions(Service.properties, filters.get("properties")),
             ):
                 query = query.where(condition)
-            shown = page(
-                session, query, Service.id, paging, lambda s: service_view(self._context, session, s)
-            )
-        model, identity = filters.get("modelName"), filters.get("modelId")
-        if model or identity:
-            shown["value"] = [
-                s
-                for s in shown["value"]
-                if (not model or model in {i.rpartition(":")[0] for i in s["modelIds"]})
-                and (not identity or identity in s["modelIds"])
-            ]
-        return shown
+            for condition in model_conditions(Service.image_id, filters):
+                query = query.where(condition)
+            return page(session, query, Service.id, paging, partial(service_views, self._context, session))
 
     def delete(self, ref: WorkspaceRef, name: str) -> ServiceView:
         """Ask for a service's end; its keys are kept for a service of the same name."""
@@ -279,6 +292,7 @@ class Webservices:
             "BuildAndDeploy" if building else "Deploy",
             resource=self._collection,
             resource_id=service.name,
+            deadlines={"Init": self._init_seconds(image) + INIT_SLACK_SECONDS},
         )
         if building:
             image.operation_id = operation.id
@@ -288,6 +302,9 @@ class Webservices:
         service.modified = now()
         session.flush()
         return Begun(service_view(self._context, session, service), image.id, service.id)
+
+    def _init_seconds(self, image: Image) -> float:
+        return init_seconds(image.request.get("environment"), self._context.init_seconds)
 
     def _wake(self, begun: Begun) -> ServiceView:
         """Wake the controllers, after the commit: before it they would see nothing new."""

@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})\Z")
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+FULL = {errno.ENOSPC, errno.EDQUOT}
+_NOTHING = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,26 @@ def parse_digest(digest: str) -> str:
     return match.group(1)
 
 
+def nothing_free(directory: Path) -> bool:
+    """Whether the file system of ``directory`` is as good as full, for failures that do not say so themselves."""
+    return shutil.disk_usage(directory).free < _NOTHING
+
+
+def full_disk(
+    directory: Path, needed: int, *, phase: str, evidence: dict[str, str] | None = None
+) -> MooringError:
+    """The error for a full disk; arguments as of `disk_full`."""
+    free = shutil.disk_usage(directory).free
+    return MooringError(
+        "DiskFull",
+        f"No space is left below {directory}: {free:,} bytes are free, at least {needed:,} are needed.",
+        hint="Free some space, delete images and models that are no longer used, or move MOORING_HOME.",
+        phase=phase,
+        evidence={"free": str(free), "needed": str(needed), **(evidence or {})},
+        status_code=507,
+    )
+
+
 def disk_full(error: OSError, directory: Path, needed: int, *, phase: str = "Upload") -> MooringError | None:
     """The error to show when ``error`` says that no space is left, else None.
 
@@ -73,17 +95,9 @@ def disk_full(error: OSError, directory: Path, needed: int, *, phase: str = "Upl
         needed: bytes that had to be written, as far as known.
         phase: of the operation that needed them.
     """
-    if error.errno not in _FULL:
+    if error.errno not in FULL:
         return None
-    free = shutil.disk_usage(directory).free
-    return MooringError(
-        "DiskFull",
-        f"No space is left below {directory}: {free:,} bytes are free, at least {needed:,} are needed.",
-        hint="Free some space, delete images and models that are no longer used, or move MOORING_HOME.",
-        phase=phase,
-        evidence={"free": str(free), "needed": str(needed)},
-        status_code=507,
-    )
+    return full_disk(directory, needed, phase=phase)
 
 
 class BlobWriter:
@@ -96,7 +110,10 @@ class BlobWriter:
         self._store = store
         self._hash = hashlib.sha256()
         self.size = 0
-        descriptor, name = tempfile.mkstemp(dir=store.uploads)
+        try:
+            descriptor, name = tempfile.mkstemp(dir=store.uploads)
+        except OSError as error:
+            raise disk_full(error, store.root, 1) or error from error
         self._path = Path(name)
         # Unbuffered: writers give large pieces, and nothing may be left to flush when the disk is full.
         self._file = os.fdopen(descriptor, "wb", buffering=0)
@@ -178,6 +195,7 @@ class ContentStore:
         self.root = root
         self.uploads = root / "uploads"
         self._blobs = root / "blobs" / "sha256"
+        self._ages = threading.Lock()
         self.uploads.mkdir(parents=True, exist_ok=True)
         self._blobs.mkdir(parents=True, exist_ok=True)
 
@@ -226,7 +244,7 @@ class ContentStore:
     def put_bytes(self, data: bytes) -> str:
         """Store ``data`` and give its digest."""
         digest = digest_of(data)
-        if self.has(digest):
+        if self.touch(digest):
             return digest
         with self.writer() as writer:
             writer.write(data)
@@ -242,6 +260,32 @@ class ContentStore:
     def writer(self) -> BlobWriter:
         """Begin a blob whose bytes come in pieces."""
         return BlobWriter(self)
+
+    def touch(self, digest: str) -> bool:
+        """Whether the blob is stored; if so it counts as new, and `delete_older` leaves it for its grace.
+
+        Whoever is going to refer to a blob calls this instead of `has`: nobody deletes it between the answer and
+        the reference.
+        """
+        with self._ages:
+            try:
+                os.utime(self._location(digest))
+            except FileNotFoundError:
+                return False
+        return True
+
+    def delete_older(self, digest: str, horizon: float) -> int:
+        """Remove the blob if nobody has stored or touched it since ``horizon``; the bytes it had, 0 if it stays."""
+        path = self._location(digest)
+        with self._ages:
+            try:
+                found = path.stat()
+            except FileNotFoundError:
+                return 0
+            if found.st_mtime > horizon:
+                return 0
+            path.unlink()
+        return found.st_size
 
     def delete(self, digest: str) -> bool:
         """Remove the blob; False if there was none."""

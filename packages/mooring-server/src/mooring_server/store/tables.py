@@ -102,7 +102,10 @@ class Image(Base):
     """A version of an image. ``implicit`` ones were made for a service and go with it."""
 
     __tablename__ = "images"
-    __table_args__ = (UniqueConstraint("workspace_id", "name", "version"),)
+    __table_args__ = (
+        UniqueConstraint("workspace_id", "name", "version"),
+        Index(None, "workspace_id", "implicit", "id"),
+    )
     id: Mapped[int] = mapped_column(primary_key=True)
     workspace_id: Mapped[int] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))
     workspace: Mapped[Workspace] = relationship(lazy="joined")
@@ -124,6 +127,16 @@ class Image(Base):
     modified: Mapped[str]
 
 
+class ImageModel(Base):
+    """A model in an image: ``Image.model_ids`` once more, for those who ask in which images a model is."""
+
+    __tablename__ = "image_models"
+    __table_args__ = (Index(None, "name", "version"),)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+
+
 class Service(Base):
     """A web service: what users asked for (``config``, ``image_id``, ``revision``) and what was last seen.
 
@@ -133,7 +146,10 @@ class Service(Base):
     """
 
     __tablename__ = "services"
-    __table_args__ = (UniqueConstraint("workspace_id", "scope", "name"),)
+    __table_args__ = (
+        UniqueConstraint("workspace_id", "scope", "name"),
+        Index(None, "workspace_id", "scope", "id"),
+    )
     id: Mapped[int] = mapped_column(primary_key=True)
     uid: Mapped[str] = mapped_column(unique=True)
     workspace_id: Mapped[int] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))
@@ -145,13 +161,13 @@ class Service(Base):
     tags: Mapped[Json]
     properties: Mapped[Json]
     config: Mapped[Json]
-    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"))
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), index=True)
     image: Mapped[Image] = relationship(foreign_keys=[image_id], lazy="joined")
     revision: Mapped[int]
     revisions: Mapped[int]
     generation: Mapped[int]
     settled: Mapped[int]
-    active_image_id: Mapped[int | None] = mapped_column(ForeignKey("images.id"))
+    active_image_id: Mapped[int | None] = mapped_column(ForeignKey("images.id"), index=True)
     active_revision: Mapped[int | None]
     active_config: Mapped[Json | None]
     state: Mapped[str]
@@ -162,6 +178,22 @@ class Service(Base):
     created_by: Mapped[str]
     created: Mapped[str]
     modified: Mapped[str]
+
+
+class ServiceRevision(Base):
+    """A revision that came up, kept to return to (`services.revisions`).
+
+    ``withdrawn``: it was rolled back from, and is on nobody's way back.
+    """
+
+    __tablename__ = "service_revisions"
+    service_id: Mapped[int] = mapped_column(ForeignKey("services.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"), index=True)
+    image: Mapped[Image] = relationship(lazy="joined")
+    config: Mapped[Json]
+    withdrawn: Mapped[bool]
+    created: Mapped[str]
 
 
 class ServiceKeys(Base):
@@ -206,4 +238,37 @@ class LogLine(Base):
     message: Mapped[str]
 
 
+class Token(Base):
+    """A token for callers of the native API; ``digest`` is its SHA-256, the token itself is kept nowhere.
+
+    A plain hash is enough: a token is 256 random bits, not a password that could be guessed.
+    ``everywhere``: for all workspaces. Else for those of `TokenWorkspace`, and for none once these are deleted.
+    """
+
+    __tablename__ = "tokens"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(index=True)
+    digest: Mapped[str] = mapped_column(unique=True)
+    role: Mapped[str]
+    everywhere: Mapped[bool]
+    created_by: Mapped[str]
+    created: Mapped[str]
+    expires: Mapped[str | None]
+    last_used: Mapped[str | None]
+    revoked: Mapped[str | None]
+
+
+class TokenWorkspace(Base):
+    """A workspace that a token is for; it goes with the workspace, so that a later one of its name is not meant."""
+
+    __tablename__ = "token_workspaces"
+    token_id: Mapped[str] = mapped_column(ForeignKey("tokens.id", ondelete="CASCADE"), primary_key=True)
+    workspace_id: Mapped[int] = mapped_column(
+        ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True
+    )
+
+
+# Lists are newest first: the identity comes last in their indexes, so that a page is read and nothing is sorted.
 Index("ix_models_workspace_name", Model.workspace_id, Model.name)
+Index("ix_models_workspace_id_id", Model.workspace_id, Model.id)
+Index("ix_operations_ended_created", Operation.ended, Operation.created)

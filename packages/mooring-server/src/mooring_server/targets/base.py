@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ class ServiceSpec:
         cpu_cores: ceiling once the service is ready.
         memory_bytes: hard limit of each worker.
         port: a fixed port, or 0 for one that the target chooses once.
+        init_seconds: what ``init()`` may take.
         env: variables beside those of the image (``SERVICE_NAME``, ...).
     """
 
@@ -34,6 +35,7 @@ class ServiceSpec:
     port: int = 0
     workers: int = 1
     scoring_timeout_ms: int = 60_000
+    init_seconds: float = 300.0
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -90,6 +92,13 @@ class Target(Protocol):
         """Stop it and remove everything it left."""
         ...
 
-    def prune(self, keep: set[str]) -> None:
-        """Remove what was prepared for images other than ``keep`` (manifest digests)."""
+    def known(self) -> list[str]:
+        """The uids of all services of which anything is here, running or not, asked for or not."""
+        ...
+
+    def prune(self, keep: Callable[[], set[str]]) -> None:
+        """Remove what was prepared for images other than those ``keep`` gives (manifest digests).
+
+        It is called when no image is being prepared, so that what it does not name yet is not there either.
+        """
         ...

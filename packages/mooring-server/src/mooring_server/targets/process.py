@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mooring_runtime.supervisor import remains
 from mooring_runtime.supervisor.client import SupervisorClient, SupervisorUnavailable
 from mooring_runtime.supervisor.failure import SupervisorError
 from mooring_server.domain.errors import MooringError, PhaseFailed, from_json
 from mooring_server.images.unpack import Unpacker
+from mooring_server.store.content import disk_full, full_disk, nothing_free
 from mooring_server.targets.base import Observation, ServiceSpec
+from mooring_server.targets.sandbox import SandboxSettings
+from mooring_server.targets.watch import ProcessWatch
 
 # What a supervisor inherits from the server: nothing that could hold a credential.
 _INHERITED = (
@@ -36,6 +39,8 @@ _INHERITED_PREFIXES = ("LC_", "COVERAGE_")
 _START_SECONDS = 15.0
 _MAX_BODY = 100 * 1024 * 1024
 _LOG = "worker.log"
+# A deleted service's directory has this before its name while its files go.
+REMOVED = ".removed-"
 
 
 class ProcessTarget:
@@ -44,11 +49,38 @@ class ProcessTarget:
     Supervisors run in sessions of their own and go on when the server stops; `observe` finds them again.
     """
 
-    def __init__(self, root: Path, unpacker: Unpacker, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        root: Path,
+        unpacker: Unpacker,
+        host: str = "127.0.0.1",
+        sandbox: SandboxSettings | None = None,
+    ) -> None:
         self._root = root
         self._unpacker = unpacker
         self._host = host
+        self._watch = ProcessWatch()
+        self._sandbox = sandbox or SandboxSettings(protected=(str(root),))
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def known(self) -> list[str]:
+        """The directories there are."""
+        return sorted(p.name for p in self._root.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+    def clean_stale(self) -> int:
+        """Remove what deletions that were killed have left."""
+        left = list(self._root.glob(f"{REMOVED}*"))
+        for directory in left:
+            shutil.rmtree(directory, onerror=_already_gone)
+        return len(left)
+
+    def on_loss(self, lost: Callable[[str], None]) -> None:
+        """Call ``lost`` when the supervisor of a service that was observed has ended."""
+        self._watch.start(lost)
+
+    def close(self) -> None:
+        """Watch nothing any more; services go on."""
+        self._watch.stop()
 
     def prepare(self, image_digest: str) -> None:
         """Unpack the image."""
@@ -61,8 +93,11 @@ class ProcessTarget:
             PhaseFailed: ``SupervisorNotStarted``, with the end of its log.
         """
         directory = self._root / spec.uid
-        directory.mkdir(mode=0o700, exist_ok=True)
         document = self._document(spec)
+        try:
+            directory.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise disk_full(error, self._root, 1, phase="Start") or error from error
         client = SupervisorClient(directory)
         try:
             try:
@@ -71,6 +106,9 @@ class ProcessTarget:
                 self._start(spec.uid, directory)
                 client.apply(document)
         except SupervisorError as error:
+            if nothing_free(self._root):
+                said = {"supervisor": error.failure.message}
+                raise full_disk(self._root, 1, phase="Start", evidence=said) from error
             raise from_json(error.failure.to_json()) from error
 
     def observe(self, uid: str) -> Observation:
@@ -79,6 +117,7 @@ class ProcessTarget:
             state = SupervisorClient(self._root / uid).status()
         except SupervisorUnavailable:
             return Observation("Absent")
+        self._watch.add(uid, state["pid"])
         return Observation(
             phase=state["phase"],
             url=state.get("url"),
@@ -118,13 +157,29 @@ class ProcessTarget:
                 time.sleep(0.1)
 
     def delete(self, uid: str) -> None:
-        """Stop the supervisor with its drain, then remove the service's directory."""
-        directory = self._root / uid
-        with contextlib.suppress(SupervisorUnavailable):  # then nothing runs: its children die with it
-            SupervisorClient(directory).stop()
-        shutil.rmtree(directory, onerror=_already_gone)
+        """Stop the supervisor with its drain, kill what does not stop, then remove the service's directory.
 
-    def prune(self, keep: set[str]) -> None:
+        The directory goes by one rename under the supervisor's lock: one that is just starting finds either the
+        lock taken or no directory, and cannot bring the service back.
+
+        Raises:
+            PhaseFailed: ``DeleteFailed``.
+        """
+        directory = self._root / uid
+        removed = self._root / f"{REMOVED}{uid}"
+        try:
+            with remains.ended(directory):
+                self._watch.forget(uid)
+                directory.rename(removed)
+        except FileNotFoundError:
+            self._watch.forget(uid)  # it never ran here, or an earlier deletion came this far
+        except remains.NotEnded as error:
+            raise PhaseFailed(
+                "DeleteFailed", f"The service cannot be ended: {error}.", phase="Delete"
+            ) from error
+        shutil.rmtree(removed, onerror=_already_gone)
+
+    def prune(self, keep: Callable[[], set[str]]) -> None:
         """Remove what was unpacked for other images."""
         self._unpacker.prune(keep)
 
@@ -147,9 +202,10 @@ class ProcessTarget:
                 "source_directory": image.source_directory,
                 "env": {**image.env, **spec.env},
                 "workers": spec.workers,
-                "init_deadline_seconds": 300,
+                "init_deadline_seconds": spec.init_seconds,
                 "cpu_cores": spec.cpu_cores,
                 "memory_bytes": spec.memory_bytes,
+                "sandbox": self._sandbox.document(image.folders),
             },
         }
 
@@ -174,6 +230,8 @@ class ProcessTarget:
                 return
             time.sleep(0.01)
         path = directory / "logs" / "supervisor.log"
+        if nothing_free(self._root):  # it cannot write its files, nor a log that would say so
+            raise full_disk(self._root, 1, phase="Start", evidence={"log": started.stderr})
         raise PhaseFailed(
             "SupervisorNotStarted",
             f"The supervisor of service {uid} did not answer.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import socket
@@ -194,3 +195,57 @@ def test_names_that_are_none(client: httpx.Client, name: str) -> None:
 def test_no_path_breaks_it(client: httpx.Client, path: str) -> None:
     answer = client.get("/v2/mine/score/" + quote(path, safe=""))
     assert answer.status_code in {200, 400, 404}
+
+
+PIECES = st.sampled_from(
+    [
+        *("mine", "yours", "score", "other", "manifests", "blobs", "tags", "list", "_catalog", "uploads"),
+        *(
+            "1",
+            "latest",
+            "..",
+            ".",
+            "",
+            "%2e%2e",
+            "%2F",
+            "\0",
+            "ä",
+            "sha256:",
+            "sha256:" + "0" * 64,
+            "MANIFEST",
+            "LAYER",
+        ),
+        "SECRET",
+    ]
+)
+QUERIES = st.dictionaries(
+    st.sampled_from(["n", "last", "digest", "mount", "from"]),
+    st.sampled_from(["", "0", "1", "-1", "1e9", "9" * 30, "²", "mine/score", "10"]),
+    max_size=3,
+)
+
+
+@given(
+    method=st.sampled_from(["GET", "HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
+    pieces=st.lists(PIECES, max_size=7),
+    query=QUERIES,
+)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_paths_made_of_real_parts_show_nothing_of_others(
+    client: httpx.Client, index: Index, method: str, pieces: list[str], query: dict[str, str]
+) -> None:
+    digests = {"MANIFEST": index.manifest_digest, "LAYER": index.layer, "SECRET": index.secret}
+    path = "/".join(digests.get(piece, piece) for piece in pieces)
+    answer = client.request(method, "/v2/" + quote(path, safe="/:%"), params=query)
+    assert answer.status_code < 500, path
+    assert b"of another registry" not in answer.content
+    if method == "GET" and answer.status_code >= 400:
+        assert answer.json()["errors"][0]["code"]
+
+
+@given(header=st.binary(max_size=80) | st.binary(max_size=60).map(lambda b: b"Basic " + base64.b64encode(b)))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_no_credentials_that_are_none_open_it(client: httpx.Client, header: bytes) -> None:
+    header = bytes(b for b in header if 32 < b < 127 or b == 32).strip()
+    answer = client.get("/v2/", headers={b"Authorization": header}, auth=None)
+    assert answer.status_code == 401

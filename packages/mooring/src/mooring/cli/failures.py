@@ -17,6 +17,8 @@ WIDTH = 100
 class CliError(Exception):
     """A mistake found before the SDK was asked; the same attributes as every other Mooring error."""
 
+    exit_status = 1
+
     def __init__(
         self,
         code: str,
@@ -34,6 +36,20 @@ class CliError(Exception):
         self.phase = phase
         self.target = target
         self.evidence = dict(evidence or {})
+
+
+class WaitStopped(CliError):
+    """Ctrl+C while a command waited for an operation, which goes on in the server."""
+
+    exit_status = 130  # 128 + SIGINT, as shells report it
+
+    def __init__(self, title: str, look: str) -> None:
+        super().__init__(
+            code="WaitStopped",
+            message=f"Stopped waiting. {title} goes on in the server.",
+            hint=f"Look at it with: {look}",
+            phase="Ready",
+        )
 
 
 def as_json(error: BaseException) -> dict[str, Any]:

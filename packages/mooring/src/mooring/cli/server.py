@@ -10,7 +10,7 @@ import typer
 
 from mooring.cli.doctor import command as doctor_command
 from mooring.cli.failures import CliError
-from mooring.cli.options import DryRun, Number, Text, Yes
+from mooring.cli.options import DryRun, File, Number, Text, Yes
 from mooring.cli.output import Columns
 from mooring.cli.session import Session, command
 
@@ -41,7 +41,21 @@ def up(
     session: Session,
     port: Annotated[Number, typer.Option("--port", help="Port to listen on.", min=1, max=65535)] = None,
     host: Annotated[Text, typer.Option("--host", help="Address to listen on [default: 127.0.0.1]")] = None,
+    tls_cert: Annotated[
+        File, typer.Option("--tls-cert", metavar="PEM", help="Certificate chain for HTTPS; remembered.")
+    ] = None,
+    tls_key: Annotated[File, typer.Option("--tls-key", metavar="PEM", help="Its key; remembered.")] = None,
+    no_tls: Annotated[bool, typer.Option("--no-tls", help="Forget the certificate.")] = False,
+    public_host: Annotated[
+        Text, typer.Option("--public-host", metavar="NAME", help="Name for other machines; remembered.")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Let other machines connect without TLS.")
+    ] = False,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay attached; Ctrl+C stops it.")] = False,
+    at_boot: Annotated[
+        bool, typer.Option("--at-boot", help="Instead, write a systemd unit that starts it.")
+    ] = False,
 ) -> None:
     """Start the per-user server. Scripts and commands start it by themselves when they need it.
 
@@ -51,11 +65,25 @@ def up(
       mooring up
       mooring up --port 8777
       mooring up --foreground
+      mooring up --host 0.0.0.0 --port 8777 --tls-cert server.pem --tls-key server.key
+      mooring up --at-boot
     """
     from mooring.sdk import local_server
 
     found = local_server.running()
-    if found is not None and (foreground or port is not None or host is not None):
+    named = {
+        "--host": host,
+        "--port": port,
+        "--tls-cert": tls_cert and tls_cert.absolute(),
+        "--tls-key": tls_key and tls_key.absolute(),
+        "--public-host": public_host,
+    }
+    arguments = [text for name, value in named.items() if value is not None for text in (name, str(value))]
+    arguments += [name for name, chosen in (("--no-tls", no_tls), ("--insecure", insecure)) if chosen]
+    if at_boot:
+        _write_unit(session, arguments)
+        return
+    if found is not None and (foreground or arguments):
         raise CliError(
             "ServerRunning",
             f"a server runs already at {found.endpoint}",
@@ -63,13 +91,47 @@ def up(
             phase="Start",
         )
     if foreground:
-        _foreground(str(local_server.home()), host, port)
+        _foreground(str(local_server.home()), arguments)
     if found is None:
-        local_server.start(host=host, port=port)
+        local_server.start(arguments)
     session.show(local_server.status(), STATUS_FIELDS)
 
 
-def _foreground(home: str, host: str | None, port: int | None) -> None:
+def _write_unit(session: Session, arguments: list[str]) -> None:
+    from mooring.cli import boot
+    from mooring.sdk import local_server
+
+    unit = boot.unit_for(local_server.home(), local_server.usual_home())
+    changed = unit.write(local_server.home(), arguments)
+    steps = boot.next_steps(unit)
+    if session.json:
+        session.show({"unit": str(unit.path), "changed": changed, "enabled": True, "next": steps}, ())
+        return
+    session.say(f"{'Wrote and enabled' if changed else 'Enabled already:'} {unit.path}")
+    for step in steps:
+        session.say(step)
+
+
+def _remove_unit(session: Session, *, dry_run: bool) -> None:
+    from mooring.cli import boot
+    from mooring.sdk import local_server
+
+    unit = boot.unit_for(local_server.home(), local_server.usual_home())
+    if dry_run:
+        session.say(f"Would remove {unit.path}.")
+        return
+    removed = unit.remove()
+    if session.json:
+        session.show({"unit": str(unit.path), "removed": removed}, ())
+        return
+    session.say(
+        f"Removed {unit.path}; nothing starts the server at boot." if removed else "There was no unit."
+    )
+    if removed and boot.systemd_runs():
+        session.say(f"systemd forgets it with: {unit.systemctl} daemon-reload")
+
+
+def _foreground(home: str, arguments: list[str]) -> None:
     from importlib.util import find_spec
 
     if find_spec("mooring_server") is None:
@@ -80,12 +142,10 @@ def _foreground(home: str, host: str | None, port: int | None) -> None:
             phase="Start",
         )
     os.makedirs(home, mode=0o700, exist_ok=True)  # noqa: PTH103 - Path.mkdir gives its mode to the last part only
-    arguments = [sys.executable, "-m", "mooring_server", "--home", home]
-    arguments += ["--host", host] if host else []
-    arguments += ["--port", str(port)] if port is not None else []
+    whole = [sys.executable, "-m", "mooring_server", "--home", home, *arguments]
     sys.stdout.flush()
     # Replaces this process, so that signals and the exit status are the server's own.
-    os.execv(sys.executable, arguments)  # noqa: S606
+    os.execv(sys.executable, whole)  # noqa: S606
 
 
 def down(
@@ -93,17 +153,25 @@ def down(
     services: Annotated[
         bool, typer.Option("--services", help="Also stop the services that run here.")
     ] = False,
+    at_boot: Annotated[
+        bool, typer.Option("--at-boot", help="Instead, remove the unit of mooring up --at-boot.")
+    ] = False,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Stop the per-user server. Deployed services go on answering.
 
-    With --services their processes stop as well; nothing is deleted, and `mooring up` starts them again.
+    With --services their processes stop as well; nothing is deleted, and `mooring up` starts them again. With
+    --at-boot nothing is stopped; the server just does not start with the machine any more.
 
     Examples:
       mooring down
       mooring down --services --yes
+      mooring down --at-boot
     """
+    if at_boot:
+        _remove_unit(session, dry_run=dry_run)
+        return
     from mooring.cli import processes
     from mooring.cli.confirm import confirm
     from mooring.sdk import local_server

@@ -20,6 +20,7 @@ from mooring.cli.options import (
     Flag,
     Models,
     NoWait,
+    Number,
     PropertyFilter,
     ServiceName,
     TagFilter,
@@ -254,6 +255,35 @@ def update(
         raise typer.BadParameter("nothing to change was given", param_hint="update")
     service.update(**changes)
     waiting.wait(session, service, f"Updating {name}", no_wait=no_wait)
+
+
+@command(app, "rollback")
+def rollback(
+    session: Session,
+    name: ServiceName,
+    revision: Annotated[
+        Number, typer.Option("--revision", help="A revision that `service show` lists.", min=1)
+    ] = None,
+    no_wait: NoWait = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Return to the revision before, or to the one named. The address stays, and no request is lost.
+
+    Called twice it goes back twice. Keys, tags and the address are not changed.
+
+    Examples:
+      mooring service rollback -n myservice
+      mooring service rollback -n myservice --revision 4
+    """
+    from mooring.cli import waiting
+
+    service = _find(session, name)
+    to = f"revision {revision}" if revision else "the revision before"
+    if dry_run:
+        session.say(f"Would return service {name} from revision {service.revision} to {to}.")
+        return
+    service.rollback(revision)
+    waiting.wait(session, service, f"Returning {name} to {to}", no_wait=no_wait)
 
 
 @command(app, "delete")

@@ -33,6 +33,7 @@ ClickException: type[Exception] = next(
     if kind.__name__ == "ClickException" and issubclass(kind, Exception)
 )
 FORMATS = ("json", "table")
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 OutputOption = Annotated[
     Text,
@@ -134,7 +135,7 @@ class Session:
 
 
 class Group(TyperGroup):
-    """The root command: exceptions end here, as a block on stderr and exit status 1."""
+    """The root command: exceptions end here, as a block on stderr and exit status 1 (130 after Ctrl+C)."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that the arguments name."""
@@ -146,11 +147,13 @@ class Group(TyperGroup):
             # The reader of a pipe (`head`) is done; writing to stdout again at exit would fail once more.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
         except Exception as error:  # noqa: BLE001 - the edge where all errors become text
             settings = ctx.meta.get("mooring", {})
             debug = bool(settings.get("debug") or os.environ.get("MOORING_DEBUG"))
             failures.report(error, machine=settings.get("output") == "json", debug=debug)
-            raise typer.Exit(1) from None
+            raise typer.Exit(getattr(error, "exit_status", 1)) from None
 
 
 Function = Callable[..., Any]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mooring.cli import output
+from mooring.cli.failures import WaitStopped
 from mooring.cli.progress import Phases
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from mooring.sdk.webservice import Webservice
     from mooring.sdk.workspace import Workspace
 
-WAIT_SECONDS = 20
 FIELDS = (
     ("Name", "name"),
     ("State", "state"),
@@ -25,6 +25,7 @@ FIELDS = (
     ("Models", lambda row: [model["id"] for model in row.get("models") or []]),
     ("Image", "imageId"),
     ("Revision", "revision"),
+    ("Revisions", lambda row: "\n".join(revision_line(r) for r in row.get("revisions") or [])),
     ("Isolation", "isolation"),
     ("Resources", "containerResourceRequirements"),
     ("Description", "description"),
@@ -75,6 +76,7 @@ def wait(session: Session, service: Webservice, title: str, *, no_wait: bool) ->
 
     Raises:
         WebserviceException: the deployment failed, with phase, reason and evidence.
+        WaitStopped: Ctrl+C; the operation goes on.
     """
     from mooring.sdk.operations import ENDED
 
@@ -88,16 +90,13 @@ def wait(session: Session, service: Webservice, title: str, *, no_wait: bool) ->
             after = 0
             try:
                 while True:
-                    operation = client.operation(service.operation_id, after, WAIT_SECONDS)
+                    operation = client.operation(service.operation_id, after, int(view.look_seconds))
                     view.show(operation)
                     after = max([after, *(entry["seq"] for entry in operation.get("log") or [])])
                     if operation["state"] in ENDED:
                         break
             except KeyboardInterrupt:
-                session.say(
-                    f"Stopped waiting; it goes on. Look at it with: mooring service show -n {service.name}"
-                )
-                raise
+                raise WaitStopped(title, f"mooring service show -n {service.name}") from None
     # The operation has ended: this only reads the result, or raises with the reason.
     service.wait_for_deployment()
     session.show(service.serialize(), FIELDS)
@@ -120,7 +119,7 @@ def follow_logs(service: Webservice, lines: int) -> None:
     request = client.http.build("GET", path, params={"tail": lines, "follow": "true"})
     # A quiet service writes nothing for hours: that is no reason to stop reading.
     request.extensions["timeout"] = {**request.extensions.get("timeout", {}), "read": None}
-    with http_client(client.http.connection.endpoint) as connection:
+    with http_client(client.http.connection.endpoint, client.http.connection) as connection:
         answer = connection.send(request, stream=True)
         try:
             answer.raise_for_status()
@@ -130,6 +129,12 @@ def follow_logs(service: Webservice, lines: int) -> None:
             print(file=sys.stderr)  # noqa: T201 - leaves the ^C on a line of its own
         finally:
             answer.close()
+
+
+def revision_line(revision: Mapping[str, Any]) -> str:
+    """`3  Active     iris:7  models iris:2`."""
+    models = ", ".join(revision.get("modelIds") or []) or "no models"
+    return f"{revision['revision']}  {revision['state']:<9}  image {revision['imageId']}  {models}"
 
 
 def error_text(error: Mapping[str, Any] | None) -> str | None:

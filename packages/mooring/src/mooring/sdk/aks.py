@@ -90,7 +90,7 @@ class AksWebservice(TaggedWebservice):
         """How to run; what is None is the server's default (keys on, scaling from 1 to 10 replicas)."""
         return AksServiceDeploymentConfiguration(**locals())
 
-    def update(  # type: ignore[override]  # Azure's base takes anything
+    def update(  # Azure's base takes anything
         self,
         image: Any = None,
         autoscale_enabled: bool | None = None,

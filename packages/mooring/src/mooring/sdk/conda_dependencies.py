@@ -257,17 +257,28 @@ def _load(path: Path) -> JSON:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise user_error(
-            f"The conda file {path} does not exist (looked in {Path.cwd()}).", code="CondaFileNotFound"
+            f"The conda file {path} does not exist (looked in {Path.cwd()}).",
+            code="CondaFileNotFound",
+            hint="Correct the path; it is relative to the current directory.",
         ) from error
     except yaml.YAMLError as error:
         raise user_error(
             f"The conda file {path} is not valid YAML.",
             code="CondaFileInvalid",
+            hint="Correct the line that the evidence shows; `conda env export` writes such files.",
             evidence={"source": str(error)},
+        ) from error
+    except (OSError, UnicodeError) as error:
+        raise user_error(
+            f"The conda file {path} cannot be read: {error}.",
+            code="CondaFileInvalid",
+            hint="It has to be a text file in UTF-8.",
         ) from error
     if not isinstance(data, dict):
         raise user_error(
-            f"The conda file {path} holds no mapping with 'dependencies'.", code="CondaFileInvalid"
+            f"The conda file {path} holds no mapping with 'dependencies', but {type(data).__name__}.",
+            code="CondaFileInvalid",
+            hint="It begins like this:\nname: myenv\ndependencies:\n- python=3.11\n- pip:\n  - scikit-learn",
         )
     return data
 

@@ -1,7 +1,7 @@
 """Azure's ``config.json``: where it is looked for, and the two forms it has.
 
 ``{"subscription_id", "resource_group", "workspace_name"}`` or ``{"Id" | "Scope": "/subscriptions/..."}``;
-Mooring adds the optional keys ``endpoint`` and ``token``.
+Mooring adds the optional keys ``endpoint``, ``token`` and ``ca_bundle``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class WorkspaceConfig:
     """What a config.json says.
 
     Attributes:
-        settings: the whole object, for ``endpoint`` and ``token``.
+        settings: the whole object, for ``endpoint``, ``token`` and ``ca_bundle``.
     """
 
     subscription_id: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import keyword
 from pathlib import Path
 
 from mooring.sdk.errors import invalid, user_error
@@ -18,9 +19,8 @@ def check(path: Path, shown: str) -> None:
         shown: as the user wrote it.
 
     Raises:
-        WebserviceException: EntryScriptNotFound (with the directory), EntryScriptName or EntryScriptSyntax
-        (with the
-            line).
+        WebserviceException: EntryScriptNotFound (with the directory), EntryScriptNotImportable or
+            EntryScriptSyntax (with the line).
     """
     if not path.is_file():
         exc = WebserviceException(
@@ -33,11 +33,11 @@ def check(path: Path, shown: str) -> None:
             "Give its path, relative to source_directory if there is one.",
             {"tree": tree_text(near if near.is_dir() else Path.cwd())},
         )
-    if path.suffix != ".py" or not path.stem.isidentifier():
+    if path.suffix != ".py" or not path.stem.isidentifier() or keyword.iskeyword(path.stem):
         raise invalid(
-            f"The entry script {shown!r} has to be a .py file whose name can be imported: letters, "
-            "digits and '_', not beginning with a digit.",
-            code="EntryScriptName",
+            f"The entry script {shown!r} cannot be imported by its name.",
+            code="EntryScriptNotImportable",
+            hint="Name it like a Python module: letters, digits and '_', not beginning with a digit, ending in .py.",
         )
     source = path.read_bytes()
     try:
@@ -51,11 +51,15 @@ def check(path: Path, shown: str) -> None:
         raise exc.explain(
             "EntryScriptSyntax",
             "Validate",
-            "Correct the line and deploy again.",
+            "Fix the line and deploy again.",
             {"source": f"{line}\n{mark}"},
         ) from error
     except ValueError as error:
-        raise invalid(f"{path.name} cannot be read as Python: {error}", code="EntryScriptSyntax") from error
+        raise invalid(
+            f"{path.name} cannot be read as Python: {error}",
+            code="EntryScriptSyntax",
+            hint="Save it as a Python source file in UTF-8.",
+        ) from error
 
 
 def check_conda_file(path: Path) -> None:
@@ -68,5 +72,6 @@ def check_conda_file(path: Path) -> None:
         raise user_error(
             f"The conda file {path} does not exist.",
             code="CondaFileNotFound",
+            hint="Correct the path; it is relative to the current directory.",
             evidence={"tree": tree_text(path.absolute().parent)} if path.absolute().parent.is_dir() else None,
         )

@@ -14,6 +14,7 @@ from mooring.sdk.connection import Connection
 from mooring.sdk.errors import Problem, user_error
 from mooring.sdk.exceptions import AzureMLException
 from mooring.sdk.types import JSON, Params, Progress
+from mooring.sdk.versions import API, API_HEADER, VERSION_HEADER, other_version
 
 if TYPE_CHECKING:
     import httpx
@@ -26,13 +27,25 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CONNECT, READ, WRITE = 5.0, 90.0, 90.0
 
 
-def http_client(endpoint: str, **settings: Any) -> httpx.Client:
-    """An httpx client that leaves proxies aside for this machine's own addresses."""
+def http_client(endpoint: str, connection: Connection | None = None, **settings: Any) -> httpx.Client:
+    """An httpx client that leaves proxies aside for this machine's own addresses.
+
+    Args:
+        endpoint: what it is for.
+        connection: the server there, which may say what certificates to accept.
+        settings: httpx's own.
+    """
     import httpx
 
+    from mooring.sdk import trust
+
+    checked = trust.context(endpoint, connection)
+    if checked is not None:
+        settings["verify"] = checked
+
     timeout = httpx.Timeout(READ, connect=CONNECT, write=WRITE)
-    trust = urlsplit(endpoint).hostname not in LOOPBACK
-    return httpx.Client(timeout=timeout, trust_env=trust, **settings)
+    proxied = urlsplit(endpoint).hostname not in LOOPBACK
+    return httpx.Client(timeout=timeout, trust_env=proxied, **settings)
 
 
 class Http:
@@ -114,7 +127,7 @@ class Http:
     def _open(self) -> httpx.Client:
         if self._client is None:
             agent = {"User-Agent": f"mooring/{mooring.__version__}"}
-            self._client = http_client(self.connection.endpoint, headers=agent)
+            self._client = http_client(self.connection.endpoint, self.connection, headers=agent)
             # Nobody closes a Workspace; its sockets go with it.
             weakref.finalize(self, self._client.close)
         return self._client
@@ -139,7 +152,7 @@ class Http:
         while True:
             request = self.build(method, path, **extra)
             try:
-                return self._open().send(request, stream=stream)
+                return self._understood(self._open().send(request, stream=stream))
             except httpx.ConnectError as error:
                 # Nothing was sent, so every method may be repeated.
                 if reconnected or self._reconnect is None:
@@ -157,8 +170,24 @@ class Http:
             except httpx.TimeoutException as error:
                 raise self._unreachable(error) from error
 
+    def _understood(self, response: httpx.Response) -> httpx.Response:
+        """The answer, unless it comes from a server of another API."""
+        api = response.headers.get(API_HEADER, API)
+        if api == API:
+            return response
+        response.close()
+        version = response.headers.get(VERSION_HEADER, "unknown")
+        raise other_version(self.connection.endpoint, version, api, local=self.connection.local)
+
     def _unreachable(self, error: Exception) -> AzureMLException:
         where = self.connection.endpoint
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return user_error(
+                f"The certificate that {where} shows is not trusted: {error}.",
+                code="CertificateNotTrusted",
+                hint="Name the CA that signed it: MOORING_CA_BUNDLE, or 'ca_bundle' in config.json; and use the "
+                "name that is in the certificate.",
+            )
         hint = (
             "Look at it with: mooring status; start it with: mooring up"
             if self.connection.local
@@ -217,6 +246,11 @@ class _Stream:
             response.close()
             self._http._raise_for(response, self._noun)  # noqa: SLF001
         return response.iter_bytes(CHUNK)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The answer's headers; inside of the context."""
+        return self._response.headers if self._response is not None else {}
 
     def __exit__(self, *_: object) -> None:
         if self._response is not None:

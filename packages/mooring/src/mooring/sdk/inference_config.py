@@ -93,7 +93,7 @@ class InferenceConfig:
         """Check that the entry script exists and parses; it is never run here.
 
         Raises:
-            WebserviceException: EntryScriptNotFound, EntryScriptName or EntryScriptSyntax.
+            WebserviceException: EntryScriptNotFound, EntryScriptNotImportable or EntryScriptSyntax.
         """
         scripts.check(self._beside(self.entry_script), self.entry_script)
 

@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from mooring.sdk.console import note, note_once
 from mooring.sdk.errors import user_error
 from mooring.sdk.exceptions import UserErrorException
 from mooring.sdk.types import JSON
+from mooring.sdk.versions import API, other_version
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
@@ -34,8 +36,11 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 def home() -> Path:
     """Where the per-user server keeps its data: ``MOORING_HOME``, else the user's data directory."""
     named = os.environ.get("MOORING_HOME")
-    if named:
-        return Path(named).expanduser().absolute()
+    return Path(named).expanduser().absolute() if named else usual_home()
+
+
+def usual_home() -> Path:
+    """`home` without ``MOORING_HOME``."""
     data = os.environ.get("XDG_DATA_HOME")
     return (Path(data) if data else Path.home() / ".local" / "share") / "mooring"
 
@@ -50,32 +55,82 @@ def ensure_server() -> Connection:
 
 
 def running() -> Connection | None:
-    """The per-user server if it answers, else None."""
-    data = _read(home() / "server.json")
-    if not data or not _alive(int(data.get("pid") or 0)):
+    """The per-user server if it answers, else None.
+
+    Raises:
+        UserErrorException: HomeNotOwned; ServerVersion: it speaks another version of the API.
+    """
+    check_owner(home())
+    found = _find()
+    if found is None:
         return None
-    endpoint = str(data.get("url", "")).rstrip("/")
-    version = _livez(endpoint)
-    if version is None:
-        return None
+    connection, api = found
+    version = connection.version
+    if api != API:
+        raise other_version(connection.endpoint, version, api, local=True)
     if version.split(".")[:2] != mooring.__version__.split(".")[:2]:
         note_once(
             f"The Mooring server that runs is version {version}, this client is {mooring.__version__}; "
             "restart it with: mooring down && mooring up"
         )
-    return Connection(endpoint, str(data.get("token", "")), local=True, version=version)
+    return connection
 
 
-def start(host: str | None = None, port: int | None = None) -> Connection:
+def check_owner(root: Path) -> None:
+    """Refuse a data directory of somebody else: its server acts, and its files are read, with their rights.
+
+    Raises:
+        UserErrorException: HomeNotOwned.
+    """
+    if not hasattr(os, "geteuid"):
+        return  # Windows keeps other users out of a profile by itself
+    with contextlib.suppress(OSError):  # absent or out of reach: whoever makes or reads it says so
+        owner = root.stat().st_uid
+        if owner != os.geteuid():
+            raise user_error(
+                f"The data directory {root} belongs to user {owner}, not to user {os.geteuid()}.",
+                code="HomeNotOwned",
+                phase="Start",
+                hint="Set MOORING_HOME to a directory of your own, or run as its owner; "
+                "to use a server of somebody else, set MOORING_ENDPOINT and MOORING_TOKEN.",
+            )
+
+
+def _find() -> tuple[Connection, str] | None:
+    """The per-user server and its API's version, if one answers."""
+    data = _read(home() / "server.json")
+    if not data or not _alive(int(data.get("pid") or 0)):
+        return None
+    connection = _told(data)
+    told = _livez(connection)
+    if told is None:
+        return None
+    version, api = told
+    return replace(connection, version=version), api
+
+
+def start(arguments: Sequence[str] = ()) -> Connection:
     """Start the per-user server in the background, in a session of its own, and wait until it answers.
 
     Does nothing but connect if it runs already; safe when several processes do it at once.
+
+    Args:
+        arguments: for the server, such as ``["--port", "8777"]``.
 
     Raises:
         UserErrorException: ServerNotInstalled, ServerStartFailed (with the log) or ServerStartTimeout.
     """
     root = home()
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_owner(root)
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise user_error(
+            f"The data directory {root} cannot be made: {error.strerror}.",
+            code="HomeNotWritable",
+            phase="Start",
+            hint="Set MOORING_HOME to a directory of your own.",
+        ) from error
     with _locked(root / "start.lock"):
         found = running()
         if found:
@@ -87,9 +142,7 @@ def start(host: str | None = None, port: int | None = None) -> Connection:
                 hint='Install one for this machine (pip install "mooring[server]"), '
                 "or name one elsewhere with MOORING_ENDPOINT and MOORING_TOKEN.",
             )
-        command = [sys.executable, "-m", "mooring_server", "--home", str(root)]
-        command += ["--host", host] if host else []
-        command += ["--port", str(port)] if port is not None else []
+        command = [sys.executable, "-m", "mooring_server", "--home", str(root), *arguments]
         connection = _launch(root, command)
     note(f"Started Mooring server at {connection.endpoint} (data in {root}; stop it with: mooring down)")
     return connection
@@ -106,7 +159,7 @@ def stop(timeout_seconds: float = STOP_SECONDS) -> bool:
     """
     data = _read(home() / "server.json")
     pid = int(data.get("pid") or 0) if data else 0
-    if not _alive(pid) or _livez(str((data or {}).get("url", ""))) is None:
+    if data is None or not _alive(pid) or _livez(_told(data)) is None:
         return False
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout_seconds
@@ -130,16 +183,17 @@ def status() -> JSON:
     root = home()
     named = configured()
     data = _read(root / "server.json") or {}
-    connection = named or running()
-    version = connection.version or _livez(connection.endpoint) if connection else None
+    found = None if named else _find()
+    connection = found[0] if found else named
+    version = connection.version or (_livez(connection) or ("",))[0] if connection else None
     local = connection is not None and connection.local
     return {
-        "running": version is not None,
+        "running": bool(version),
         "configured": named is not None,
         "home": str(root),
         "url": connection.endpoint if connection else None,
         "pid": data.get("pid") if local else None,
-        "version": version,
+        "version": version or None,
         "startedTime": data.get("startedTime") if local else None,
         "log": str(root / "logs" / "server.log"),
     }
@@ -215,24 +269,46 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _livez(endpoint: str) -> str | None:
-    """The server's version if it answers, else None. Plain http.client: finding a server must be quick."""
+def _told(data: JSON) -> Connection:
+    """What `server.json` says."""
+    return Connection(
+        str(data.get("url", "")).rstrip("/"),
+        str(data.get("token", "")),
+        local=True,
+        certificate=str(data.get("certificate") or ""),
+    )
+
+
+def _livez(connection: Connection) -> tuple[str, str] | None:
+    """The versions of the server and of its API if it answers, else None.
+
+    Plain http.client: finding a server must be quick.
+    """
     import http.client  # ssl comes with it
 
-    split = urlsplit(endpoint)
+    split = urlsplit(connection.endpoint)
     if not split.hostname:
         return None
-    kind = http.client.HTTPSConnection if split.scheme == "https" else http.client.HTTPConnection
-    connection = kind(split.hostname, split.port, timeout=5)
+    if split.scheme == "https":
+        from mooring.sdk import trust
+
+        checked = trust.context(connection.endpoint, connection)
+        asked: http.client.HTTPConnection = http.client.HTTPSConnection(
+            split.hostname, split.port, timeout=5, context=checked
+        )
+    else:
+        asked = http.client.HTTPConnection(split.hostname, split.port, timeout=5)
     try:
-        connection.request("GET", f"{split.path.rstrip('/')}/livez")
-        answer = connection.getresponse()
+        asked.request("GET", f"{split.path.rstrip('/')}/livez")
+        answer = asked.getresponse()
         data = json.loads(answer.read(65536))
     except (OSError, ValueError, http.client.HTTPException):
         return None
     finally:
-        connection.close()
-    return str(data.get("version", "")) if answer.status == 200 and isinstance(data, dict) else None
+        asked.close()
+    if answer.status != 200 or not isinstance(data, dict):
+        return None
+    return str(data.get("version", "")), str(data.get("api", API))
 
 
 @contextlib.contextmanager

@@ -27,7 +27,11 @@ def collect(model_path: str, child_paths: Iterable[str] | None) -> list[LocalFil
     _exists(path, model_path)
     if path.is_file():
         if child_paths:
-            raise invalid(f"child_paths was given, but {model_path} is a file.", code="InvalidChildPaths")
+            raise invalid(
+                f"child_paths was given, but {model_path} is a file.",
+                code="InvalidChildPaths",
+                hint="Leave child_paths out, or give the folder as model_path.",
+            )
         return [LocalFile(path.name, path)]
     top = path.resolve().name or "model"
     if child_paths is None:
@@ -35,7 +39,11 @@ def collect(model_path: str, child_paths: Iterable[str] | None) -> list[LocalFil
     else:
         found = [file for child in child_paths for file in _child(path, top, child)]
     if not found:
-        raise invalid(f"The folder {model_path} holds no files.", code="ModelEmpty")
+        raise invalid(
+            f"The folder {model_path} holds no files.",
+            code="ModelEmpty",
+            hint="Register a file, or a folder with at least one.",
+        )
     return found
 
 
@@ -88,10 +96,16 @@ def present(files: list[JSON], target: Path) -> str | None:
 
 def _child(path: Path, top: str, child: str) -> list[LocalFile]:
     place = path / child
-    _exists(place, child)
     inner = place.resolve()
     if not inner.is_relative_to(path.resolve()):
-        raise invalid(f"The child path {child!r} lies outside of {path}.", code="InvalidChildPaths")
+        exc = invalid(
+            f"The child path {child!r} lies outside of {path}.",
+            code="InvalidChildPaths",
+            hint="Name files and folders below the model's folder, relative to it.",
+        )
+        exc.evidence = {"tree": tree_text(path)}
+        raise exc
+    _exists(place, child)
     relative = inner.relative_to(path.resolve()).as_posix()
     if place.is_file():
         return [LocalFile(f"{top}/{relative}", place)]

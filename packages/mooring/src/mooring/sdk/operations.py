@@ -10,10 +10,11 @@ from mooring.sdk.client import Client
 from mooring.sdk.console import note, out
 from mooring.sdk.errors import Problem
 from mooring.sdk.exceptions import AzureMLException, WebserviceException
+from mooring.sdk.phase_times import Pace, allowance
 from mooring.sdk.types import JSON
 
 ENDED = ("Succeeded", "Failed", "TimedOut", "Cancelled")
-WAIT_SECONDS = 20
+WAIT_SECONDS = 10
 # Log lines of a phase appear once it has lasted this long: a short phase is one line, a long one shows
 # progress.
 QUIET_SECONDS = 3.0
@@ -31,13 +32,14 @@ class PhasePrinter:
         self._begun: set[str] = set()
         self._ended: set[str] = set()
         self._open = ""
+        self._pace = Pace()
 
     def feed(self, operation: JSON, now: float | None = None) -> None:
         """Print what is new.
 
         Args:
             operation: as the server gave it, with the new log entries only.
-            now: seconds since the epoch, for the age of running phases.
+            now: seconds since the epoch, for the age of phases where the server does not tell it.
         """
         moment = time.time() if now is None else now
         entries = operation.get("log") or []
@@ -51,9 +53,16 @@ class PhasePrinter:
                 self._begun.add(name)
                 self._write(f"{name} ...", "")
                 self._open = name
-            age = (ended or moment) - (begun or moment)
+            age = phase.get("elapsedSeconds")
+            if age is None:
+                age = max(0.0, (ended or moment) - (begun or moment))
             if age > QUIET_SECONDS:
                 self._lines(name, entries)
+            if state == "Running" and self._pace.due(phase):
+                self._write(
+                    f" {allowance(phase)}" if self._open == name else f"{name} ... {allowance(phase)}", "\n"
+                )
+                self._open = ""
             if state != "Running":
                 self._ended.add(name)
                 lead = " " if self._open == name else f"{name} ... "

@@ -210,11 +210,28 @@ class Webservice(ServiceDeployments):
 
     # Changing
 
-    def update(self, *args: Any) -> None:
+    def update(self, *args: Any, **kwargs: Any) -> None:
         """Only kinds of services can be updated."""
         raise not_available(
             f"Updating a service of type {self.compute_type}", "Deploy it with overwrite=True."
         )
+
+    def rollback(self, revision: int | None = None) -> None:
+        """Return to an earlier revision; returns at once, `wait_for_deployment` waits for it. Mooring's own call.
+
+        It answers all the time, keeps its address, keys and tags, and stays as it is when that revision does not
+        come up any more. Called twice it goes back twice.
+
+        Args:
+            revision: a number from `revisions`, also a later one; None: the good one before.
+
+        Raises:
+            WebserviceException: NoPreviousRevision, RevisionNotFound.
+        """
+        body = {"revision": revision}
+        data, operation_id = self.workspace.mooring.start("POST", f"{self._path}/rollback", body)
+        self._fill(self.workspace, data)
+        self.operation_id = operation_id or self.operation_id
 
     def delete(self) -> None:
         """Stop it and remove it; returns when it is gone and its name is free."""
@@ -311,6 +328,8 @@ class Webservice(ServiceDeployments):
         self.deployment_status = data.get("deploymentStatus")
         self.operation_id = data.get("operationId")
         self.revision = data.get("revision")
+        # Those to return to, newest first: {revision, state, imageId, imageDigest, modelIds, ...}.
+        self.revisions: list[JSON] = data.get("revisions") or []
         self.isolation = data.get("isolation")
         self.inference_config: Any = None
         self._fill_kind(data)

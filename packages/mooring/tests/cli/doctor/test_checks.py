@@ -105,6 +105,10 @@ def test_memory_limits(files: dict[str, str], writable: list[str], status: str, 
 def test_sandboxes() -> None:
     assert isolation.landlock(FakeMachine(landlock=7)).detail == "version 7"
     assert isolation.landlock(FakeMachine()).status == LIMITED
+    assert "TCP ports" in isolation.landlock(FakeMachine(landlock=3)).detail
+    assert isolation.sandbox(FakeMachine(programs={"bwrap": (0, "")})).detail.startswith("bwrap")
+    assert isolation.sandbox(FakeMachine(landlock=7)).detail.startswith("landlock")
+    assert "not installed" in isolation.sandbox(FakeMachine()).detail
     assert isolation.bubblewrap(FakeMachine()).fix
     assert isolation.bubblewrap(FakeMachine(programs={"bwrap": (0, "")})).status == OK
     refused = isolation.bubblewrap(FakeMachine(programs={"bwrap": (1, "bwrap: No permissions\nmore")}))

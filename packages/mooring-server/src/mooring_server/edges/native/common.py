@@ -10,6 +10,8 @@ from mooring_server.services.context import WorkspaceRef
 from mooring_server.services.paging import MAX_PAGE, Paging
 
 ROOT = "/mooring/v1"
+# Grows when clients of before would misunderstand an answer, or their requests are understood no more.
+API = "1"
 WORKSPACE = ROOT + "/subscriptions/{subscription}/resourceGroups/{resource_group}/workspaces/{workspace}"
 
 
@@ -47,10 +49,13 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     for code, text in {
         400: "The request cannot be right; nothing was changed.",
         401: "No token, or not this server's.",
+        403: "The token does not suffice.",
         404: "It does not exist.",
         409: "It exists already.",
+        408: "The body came too slowly.",
         412: "It is in use.",
         413: "The body is too large.",
+        429: "Too many wrong tokens came from this address.",
         507: "The server's disk is full.",
     }.items()
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from mooring_server.domain.errors import MooringError
+from mooring_server.store.content import FULL, full_disk, nothing_free
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +27,18 @@ def error_response(error: MooringError) -> JSONResponse:
     return JSONResponse({"error": error.to_json()}, status_code=error.http_status, headers=headers)
 
 
-def install_error_handlers(app: FastAPI) -> None:
-    """Map every exception to one shape."""
+def install_error_handlers(app: FastAPI, data: Path) -> None:
+    """Map every exception to one shape.
+
+    Args:
+        app: the application.
+        data: the data directory, on the disk that may be full.
+    """
     app.add_exception_handler(MooringError, _mooring)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(OperationalError, _database)
+    app.add_exception_handler(OperationalError, _database(data))
+    app.add_exception_handler(OSError, _system)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -57,10 +66,18 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - by registration
     if error.status_code == 413:
         return error_response(too_large())
+    if error.status_code == 408:
+        # The rest of the body would be read before the connection could serve another request.
+        response = error_response(too_slow())
+        response.headers["Connection"] = "close"
+        return response
     codes = {404: "NotFound", 405: "MethodNotAllowed"}
     response = error_response(
         MooringError(
-            codes.get(error.status_code, "InvalidRequest"), str(error.detail), status_code=error.status_code
+            codes.get(error.status_code, "InvalidRequest"),
+            str(error.detail),
+            hint="GET /mooring/v1/openapi.json describes every request.",
+            status_code=error.status_code,
         )
     )
     response.headers.update(error.headers or {})
@@ -77,23 +94,48 @@ def too_large() -> MooringError:
     )
 
 
+def too_slow() -> MooringError:
+    """The error for a body that trickles."""
+    return MooringError(
+        "RequestTooSlow",
+        "The request's body came too slowly.",
+        hint="Try again on a better connection.",
+        status_code=408,
+    )
+
+
 async def _gone(request: Request, _error: Exception) -> JSONResponse:
     """The caller went away in the middle of its body: nobody reads the answer."""
     log.info("%s %s: the caller went away", request.method, request.url.path)
     return JSONResponse({}, status_code=400)
 
 
-async def _database(_request: Request, error: Exception) -> JSONResponse:
-    full = "full" in str(getattr(error, "orig", "")).lower()
-    log.error("database: %s", getattr(error, "orig", error))
-    return error_response(
-        MooringError(
-            "DiskFull" if full else "DatabaseUnavailable",
-            "The server's disk is full." if full else "The server's database did not answer.",
-            hint="Free some space and try again." if full else "Try again; the server's log has the details.",
-            status_code=507 if full else 503,
+def _database(data: Path) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
+    async def answer(_request: Request, error: Exception) -> JSONResponse:
+        said = str(getattr(error, "orig", "")).lower()
+        # SQLite calls a write-ahead log that cannot grow an I/O error.
+        full = "full" in said or ("disk i/o" in said and nothing_free(data))
+        log.error("database: %s", getattr(error, "orig", error))
+        return error_response(
+            MooringError(
+                "DiskFull" if full else "DatabaseUnavailable",
+                "The server's disk is full." if full else "The server's database did not answer.",
+                hint="Free some space and try again."
+                if full
+                else "Try again; the server's log has the details.",
+                status_code=507 if full else 503,
+            )
         )
-    )
+
+    return answer
+
+
+async def _system(request: Request, error: Exception) -> JSONResponse:
+    """Where writing was not expected to fail, a full disk still is not a defect."""
+    assert isinstance(error, OSError)  # noqa: S101 - by registration
+    if error.errno not in FULL:
+        return await _unexpected(request, error)
+    return error_response(full_disk(Path(str(error.filename or "/")).parent, 1, phase="Upload"))
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
-from mooring_server.edges.native.common import ERRORS, WORKSPACE, Filter, PageOf, Ref, accepted
+from mooring_server.edges.native.access import CONTRIBUTOR, READER, guarded_router, needs
+from mooring_server.edges.native.common import WORKSPACE, Filter, PageOf, Ref, accepted
 from mooring_server.edges.native.schemas import ImageChanges, NewImage
 from mooring_server.services.images import Images
 from mooring_server.services.views import ImageView, Page
@@ -13,9 +14,10 @@ from mooring_server.services.views import ImageView, Page
 
 def routes(images: Images) -> APIRouter:
     """The routes over the use cases."""
-    router = APIRouter(tags=["images"], responses=ERRORS)
+    router = guarded_router("images")
 
     @router.post(WORKSPACE + "/images", status_code=202)
+    @needs(CONTRIBUTOR)
     def create(ref: Ref, body: NewImage, response: Response) -> ImageView:
         """Build an image."""
         view = images.create(ref, body.name, body.model_dump(exclude={"name"}))
@@ -23,6 +25,7 @@ def routes(images: Images) -> APIRouter:
         return view
 
     @router.get(WORKSPACE + "/images")
+    @needs(READER)
     def list_(
         ref: Ref,
         paging: PageOf,
@@ -43,26 +46,31 @@ def routes(images: Images) -> APIRouter:
         return images.list(ref, filters, paging)
 
     @router.get(WORKSPACE + "/images/{image_id}")
+    @needs(READER)
     def get(ref: Ref, image_id: str) -> ImageView:
         """One version, or the latest of a name."""
         return images.get(ref, image_id)
 
     @router.patch(WORKSPACE + "/images/{image_id}")
+    @needs(CONTRIBUTOR)
     def update(ref: Ref, image_id: str, body: ImageChanges) -> ImageView:
         """Change tags, properties or description."""
         return images.update(ref, image_id, body.model_dump(exclude_unset=True))
 
     @router.delete(WORKSPACE + "/images/{image_id}", status_code=204)
+    @needs(CONTRIBUTOR)
     def delete(ref: Ref, image_id: str) -> None:
         """Delete a version."""
         images.delete(ref, image_id)
 
     @router.get(WORKSPACE + "/images/{image_id}/log", response_class=PlainTextResponse)
+    @needs(READER)
     def log(ref: Ref, image_id: str) -> str:
         """The build log."""
         return images.log(ref, image_id)
 
     @router.get(WORKSPACE + "/images/{image_id}/lock", response_class=PlainTextResponse)
+    @needs(READER)
     def lock(ref: Ref, image_id: str) -> str:
         """The resolved requirements with their hashes."""
         return images.attachment(ref, image_id, "lock").decode()
@@ -72,6 +80,7 @@ def routes(images: Images) -> APIRouter:
         response_class=Response,
         responses={200: {"content": {"application/vnd.cyclonedx+json": {}}}},
     )
+    @needs(READER)
     def sbom(ref: Ref, image_id: str) -> Response:
         """The CycloneDX bill of materials."""
         return Response(images.attachment(ref, image_id, "sbom"), media_type="application/vnd.cyclonedx+json")

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
 
 from mooring_server.domain.lifecycle import OperationState
-from mooring_server.edges.native.common import ERRORS, WORKSPACE, Ref
+from mooring_server.edges.native.access import READER, guarded_router, needs
+from mooring_server.edges.native.common import WORKSPACE, Ref
 from mooring_server.services.operations import Operations
 from mooring_server.services.signals import Signals
 from mooring_server.services.views import OperationView
@@ -17,9 +18,10 @@ from mooring_server.services.views import OperationView
 
 def routes(operations: Operations, signals: Signals) -> APIRouter:
     """The routes over the use cases."""
-    router = APIRouter(tags=["operations"], responses=ERRORS)
+    router = guarded_router("operations")
 
     @router.get(WORKSPACE + "/operations/{operation_id}")
+    @needs(READER)
     async def get(
         ref: Ref,
         operation_id: str,
@@ -36,7 +38,7 @@ def routes(operations: Operations, signals: Signals) -> APIRouter:
                 changed.clear()
                 view = await run_in_threadpool(operations.get, ref, operation_id, after=after)
                 first = first or view
-                new = view["log"] or view["phases"] != first["phases"]
+                new = view["log"] or _stand(view) != _stand(first)
                 if new or OperationState(view["state"]).ended or loop.time() >= deadline:
                     return view
                 try:
@@ -47,3 +49,8 @@ def routes(operations: Operations, signals: Signals) -> APIRouter:
             signals.unsubscribe(operation_id, changed)
 
     return router
+
+
+def _stand(view: OperationView) -> list[tuple[str, str, str]]:
+    """What a caller waits to see change; times go on by themselves."""
+    return [(phase["name"], phase["state"], phase["detail"]) for phase in view["phases"]]

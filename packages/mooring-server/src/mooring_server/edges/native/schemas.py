@@ -146,8 +146,31 @@ class NewService(ServiceChanges):
     overwrite: bool = False
 
 
+class Rollback(Body):
+    """Which revision to return to; null: the good one before."""
+
+    revision: int | None = Field(default=None, ge=1, le=2**31)
+
+
 class KeyChange(Body):
     """Which key to replace, and by what (null: a random one)."""
 
     keyType: Literal["Primary", "Secondary"]
     keyValue: Annotated[str, Field(min_length=8, max_length=256, pattern=r"^[\x21-\x7e]+$")] | None = None
+
+
+class WorkspaceName(Body):
+    """A workspace, by its names."""
+
+    subscription: Name
+    resourceGroup: Name
+    name: Name
+
+
+class NewToken(Body):
+    """A token to make; ``workspaces`` null: for all, also those to come."""
+
+    name: Name
+    role: Literal["reader", "contributor", "owner"]
+    workspaces: Annotated[list[WorkspaceName], Field(min_length=1, max_length=1000)] | None = None
+    expiresInDays: Annotated[float, Field(gt=0, le=36_500)] | None = None

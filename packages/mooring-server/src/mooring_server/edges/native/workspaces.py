@@ -7,17 +7,21 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from mooring_server.domain.errors import InvalidRequest, NotFound
-from mooring_server.edges.native.common import ERRORS, ROOT, WORKSPACE, Filter, Ref
+from mooring_server.domain.names import workspace_key
+from mooring_server.edges.native.access import CONTRIBUTOR, OWNER, READER, Caller, guarded_router, needs
+from mooring_server.edges.native.common import ROOT, WORKSPACE, Filter, Ref
 from mooring_server.edges.native.schemas import WorkspaceSettings
+from mooring_server.services.context import WorkspaceRef
 from mooring_server.services.views import Page, WorkspaceView
 from mooring_server.services.workspaces import Workspaces
 
 
 def routes(workspaces: Workspaces) -> APIRouter:
     """The routes over the use cases."""
-    router = APIRouter(tags=["workspaces"], responses=ERRORS)
+    router = guarded_router("workspaces")
 
     @router.put(WORKSPACE)
+    @needs(CONTRIBUTOR)
     def create(ref: Ref, body: WorkspaceSettings, response: Response) -> WorkspaceView:
         """Create a workspace, or with ``existOk`` change one."""
         view, created = workspaces.create(ref, body.model_dump(), exist_ok=body.existOk)
@@ -25,32 +29,53 @@ def routes(workspaces: Workspaces) -> APIRouter:
         return view
 
     @router.get(WORKSPACE)
+    @needs(READER)
     def get(ref: Ref) -> WorkspaceView:
         """One workspace."""
         return workspaces.get(ref)
 
     @router.delete(WORKSPACE, status_code=204)
+    @needs(OWNER)
     def delete(ref: Ref) -> None:
         """Delete an empty workspace."""
         workspaces.delete(ref)
 
     @router.get(ROOT + "/subscriptions/{subscription}/workspaces")
-    def list_(subscription: str, resourceGroup: Filter = None) -> Page[WorkspaceView]:  # noqa: N803 - Azure's
-        """The workspaces of a subscription."""
-        return {"value": workspaces.list(subscription, resourceGroup), "nextLink": None}
+    @needs(READER)
+    def list_(
+        subscription: str,
+        caller: Caller,
+        resourceGroup: Filter = None,  # noqa: N803 - Azure's
+    ) -> Page[WorkspaceView]:
+        """The workspaces of a subscription that the caller's token is for."""
+        found = workspaces.list(subscription, resourceGroup)
+        mine = [
+            w
+            for w in found
+            if caller.may_enter(workspace_key(w["subscription"], w["resourceGroup"], w["name"]))
+        ]
+        return {"value": mine, "nextLink": None}
 
     @router.post(WORKSPACE + "/listKeys")
+    @needs(CONTRIBUTOR)
     def list_keys(ref: Ref) -> dict[str, Any]:
         """The registry's credentials."""
         return workspaces.list_keys(ref)
 
+    _computes(router, workspaces)
+    return router
+
+
+def _computes(router: APIRouter, workspaces: Workspaces) -> None:
     @router.get(WORKSPACE + "/computes")
+    @needs(READER)
     def computes(ref: Ref) -> Page[dict[str, Any]]:
         """Attached computes: none on a machine of one's own."""
         workspaces.get(ref)
         return {"value": [], "nextLink": None}
 
     @router.put(WORKSPACE + "/computes/{name}")
+    @needs(CONTRIBUTOR)
     def create_compute(ref: Ref, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Attach a compute; this server has no clusters."""
         workspaces.get(ref)
@@ -62,12 +87,19 @@ def routes(workspaces: Workspaces) -> APIRouter:
             target=name,
         )
 
+    def no_compute(ref: WorkspaceRef, name: str) -> NotFound:
+        workspaces.get(ref)
+        return NotFound("ComputeTargetNotFound", f"There is no compute target {name!r}.", target=name)
+
     @router.get(WORKSPACE + "/computes/{name}")
+    @needs(READER)
+    def get_compute(ref: Ref, name: str) -> dict[str, Any]:
+        """One compute."""
+        raise no_compute(ref, name)
+
     @router.delete(WORKSPACE + "/computes/{name}")
     @router.post(WORKSPACE + "/computes/{name}/listKeys")
-    def compute(ref: Ref, name: str) -> dict[str, Any]:
-        """One compute."""
-        workspaces.get(ref)
-        raise NotFound("ComputeTargetNotFound", f"There is no compute target {name!r}.", target=name)
-
-    return router
+    @needs(CONTRIBUTOR)
+    def change_compute(ref: Ref, name: str) -> dict[str, Any]:
+        """Detach one compute, or read its keys."""
+        raise no_compute(ref, name)

@@ -37,16 +37,36 @@ def examine(*, with_network: bool) -> Iterator[Check]:
 def doctor(
     session: Session,
     network: Annotated[bool, typer.Option("--network", help="Also try to reach the package index.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Instead, look whether the server's data is whole.")
+    ] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="With --check: read every file and compare.")] = False,
 ) -> None:
     """Tell what this machine can and cannot do, and what would make it able.
 
-    Exit status 1 when something that the main job needs is wrong.
+    Exit status 1 when something that the main job needs is wrong. With --check: when the database, the contents
+    and the running services do not fit together. A running server is asked; else the data directory is read.
 
     Examples:
       mooring doctor
       mooring doctor --network --output json
+      mooring doctor --check --deep
     """
     from mooring.cli import output
+
+    if deep and not check:
+        raise typer.BadParameter("belongs to --check", param_hint="--deep")
+    if check:
+        from mooring.cli.doctor import home
+
+        found = home.report(deep=deep)
+        if session.json:
+            output.print_json(found)
+        else:
+            home.show(found)
+        if not found["ok"]:
+            raise typer.Exit(1)
+        return
 
     checks = list(examine(with_network=network))
     report = verdict(checks)

@@ -8,6 +8,8 @@ from mooring.cli.doctor.check import LIMITED, OK, Check
 from mooring.cli.doctor.machine import Machine
 
 CGROUP = "/sys/fs/cgroup"
+# What each version of Landlock has added.
+LANDLOCK_SINCE = {2: "renaming between folders", 3: "truncation of files", 4: "TCP ports", 6: "signals"}
 
 
 def checks(machine: Machine) -> Iterator[Check]:
@@ -23,6 +25,7 @@ def checks(machine: Machine) -> Iterator[Check]:
     yield cgroup(machine)
     yield bubblewrap(machine)
     yield landlock(machine)
+    yield sandbox(machine)
 
 
 def cgroup(machine: Machine) -> Check:
@@ -63,7 +66,12 @@ def bubblewrap(machine: Machine) -> Check:
     path = machine.which("bwrap")
     if path is None:
         return Check("Sandbox: bubblewrap", LIMITED, "not installed", "Install the package bubblewrap.")
-    status, text = machine.run([path, "--ro-bind", "/", "/", "--unshare-user", "true"])
+    # What the supervisor asks for; root needs no user name space.
+    spaces = ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--cap-drop", "ALL", "--ro-bind", "/", "/"]
+    mounts = ["--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev", "--", "/usr/bin/env", "true"]
+    status, text = machine.run([path, *spaces, *mounts])
+    if status != 0:
+        status, text = machine.run([path, "--unshare-user", *spaces, *mounts])
     if status != 0:
         return Check(
             "Sandbox: bubblewrap",
@@ -79,12 +87,41 @@ def landlock(machine: Machine) -> Check:
     """File access rules without name spaces."""
     abi = machine.landlock_abi()
     if abi > 0:
-        return Check("Sandbox: Landlock", OK, f"version {abi}")
+        missing = [what for since, what in LANDLOCK_SINCE.items() if abi < since]
+        if not missing:
+            return Check("Sandbox: Landlock", OK, f"version {abi}")
+        return Check(
+            "Sandbox: Landlock",
+            LIMITED,
+            f"version {abi}, which does not hold {', '.join(missing)}",
+            "A newer kernel, or bubblewrap.",
+        )
     return Check(
         "Sandbox: Landlock",
         LIMITED,
         "the kernel has none, or it is switched off",
         "Linux 5.13 or newer with landlock in the kernel's lsm= list.",
+    )
+
+
+def sandbox(machine: Machine) -> Check:
+    """Which of them services get: the same order of preference as the supervisor's."""
+    name = "Sandbox of services"
+    through_bubblewrap = bubblewrap(machine)
+    if through_bubblewrap.status == OK:
+        return Check(name, OK, "bwrap: files, processes and ports of others are out of reach")
+    if machine.landlock_abi() > 0:
+        return Check(
+            name,
+            LIMITED,
+            f"landlock: files are out of reach, other processes can be seen (bubblewrap: {through_bubblewrap.detail})",
+            through_bubblewrap.fix,
+        )
+    return Check(
+        name,
+        LIMITED,
+        f"none: scripts may do what this user may (bubblewrap: {through_bubblewrap.detail}; no Landlock)",
+        through_bubblewrap.fix,
     )
 
 

@@ -1,0 +1,1 @@
+"""Whether a data directory is whole: the database, the content, what runs, what lies about."""
