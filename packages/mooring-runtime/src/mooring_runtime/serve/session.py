@@ -55,6 +55,7 @@ class Session:
         """The exit status: 0 when it was stopped, 3 when the script cannot serve, 1 when the supervisor ended."""
         with tempfile.TemporaryDirectory(prefix="mooring-serve-") as folder, _signals():
             directory = Path(folder) / "service"
+            directory.mkdir(mode=0o700)
             client = SupervisorClient(directory)
             log = Follower(directory / files.LOGS / "worker.log", self._say)
             process = _start(directory)
