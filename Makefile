@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCAL := $(foreach p,$(notdir $(wildcard packages/*)),--no-emit-package $(p))
 STAMP := $(VENV)/.installed
+# Tests mostly wait for processes; a file's tests stay together, and with them their server.
+PARALLEL ?= --numprocesses 3 --dist loadfile
 export PYTHONHASHSEED ?= 0
 
-.PHONY: help quickstart setup test test-full test-unit lint typecheck bench-build bench-scale compatibility lock clean
+.PHONY: help quickstart setup test test-full lint fmt bench-build bench-scale compatibility lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -27,10 +29,10 @@ quickstart: setup  ## train, register, deploy and score a real model on this mac
 	@$(BIN)/python examples/quickstart.py
 
 test: setup lint  ## everything a contributor runs
-	$(BIN)/python -m pytest -m "not full" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -m "not full" $(PARALLEL) --cov --cov-report=term:skip-covered
 
 test-full: setup lint  ## test, plus the slow and the machine-dependent tests
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term:skip-covered
 
 lint: setup  ## ruff, mypy, import contracts
 	$(BIN)/ruff check .

@@ -18,6 +18,7 @@ from mooring_server.services.checks.checker import check
 from mooring_server.services.context import Context, WorkspaceRef
 from mooring_server.services.models import Models
 from mooring_server.services.operations import Operations
+from mooring_server.services.references import referenced
 from mooring_server.services.workspaces import Workspaces
 from mooring_server.settings import Collection, Home
 from mooring_server.store.content import ContentStore
@@ -150,7 +151,8 @@ def test_killed_before_each_step(home: Path) -> None:
     made = keeper(home)
     made.collect()
     kept = set(made._context.store.digests())
-    assert kept == made._referenced()
+    with made._context.db.read() as session:
+        assert kept == referenced(session, made._context.store)
     assert len(list((home / "cache" / "unpacked" / "images").iterdir())) == 3
     made._context.db.close()
     with sqlite3.connect(home / "mooring.db") as connection:

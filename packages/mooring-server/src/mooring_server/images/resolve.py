@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -164,7 +165,8 @@ class Resolver:
             result = self._uv.run(
                 arguments, cwd=folder, settings=question.settings.variables, log=log, phase="Resolve"
             )
-        errors = result.errors.replace(str(folder), "")
+        # uv breaks its sentences to fit the terminal, which is no help to those who read or search them.
+        errors = re.sub(r"\n {3,}(?=\S)", " ", result.errors.replace(str(folder), ""))
         if result.status:
             if "No space left on device" in result.errors:
                 raise full_disk(self._scratch.root, 1, phase="Resolve", evidence={"resolver": errors})

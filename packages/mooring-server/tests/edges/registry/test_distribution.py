@@ -239,7 +239,8 @@ def test_paths_made_of_real_parts_show_nothing_of_others(
     answer = client.request(method, "/v2/" + quote(path, safe="/:%"), params=query)
     assert answer.status_code < 500, path
     assert b"of another registry" not in answer.content
-    if method == "GET" and answer.status_code >= 400:
+    inside = answer.request.url.path.startswith("/v2/")  # clients resolve `..` before they ask
+    if inside and method == "GET" and answer.status_code >= 400:
         assert answer.json()["errors"][0]["code"]
 
 
