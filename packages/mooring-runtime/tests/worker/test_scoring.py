@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from mooring_runtime.worker import frames
+from mooring_runtime.worker.containers import RequestHeaders
 from mooring_runtime.worker.entry import EntryError
-from mooring_runtime.worker.http import Headers, Request, Response, query_object
+from mooring_runtime.worker.request import HTTPError, Request, query_object
+from mooring_runtime.worker.response import Response
 from mooring_runtime.worker.scoring import RAW_MARK, Scorer
 
 RUNNING = SimpleNamespace(requested=False)
@@ -36,8 +39,8 @@ def test_text() -> None:
 
 @pytest.mark.parametrize(
     "run",
-    [lambda: 1, lambda a, b: (a, b), lambda *, data: data],
-    ids=["none", "two", "keyword"],
+    [lambda: 1, lambda a, b: (a, b), lambda request_headers: request_headers, lambda **data: data],
+    ids=["none", "two", "headers", "any"],
 )
 def test_functions_with_other_parameters(run: Any) -> None:
     with pytest.raises(EntryError, match="exactly one data parameter"):
@@ -46,7 +49,24 @@ def test_functions_with_other_parameters(run: Any) -> None:
 
 @pytest.mark.parametrize("run", [lambda data, extra=1: (data, extra), lambda *args: args, len])
 def test_functions_that_take_one(run: Any) -> None:
-    assert Scorer(run, RUNNING).description() == {"mode": "text"}
+    assert Scorer(run, RUNNING).mode == "text"
+
+
+def test_a_keyword() -> None:
+    def run(*, request_headers: Any = None, data: str) -> Any:
+        return [data, request_headers["x"]]
+
+    _, _, body = Scorer(run, RUNNING).answer(frames.FULL, full(headers=[["x", "1"]]), b"d")
+    assert json.loads(body) == ["d", "1"]
+    _, _, body = Scorer(lambda *, data: data, RUNNING).answer(frames.TEXT, b"i", b"d")
+    assert json.loads(body) == "d"
+
+
+def test_forms_give_no_text(capsys: pytest.CaptureFixture[str]) -> None:
+    head = full(headers=[["content-type", "application/x-www-form-urlencoded"]])
+    _, _, body = Scorer(lambda data: data, RUNNING).answer(frames.FULL, head, b"a=1")
+    assert json.loads(body) == ""
+    assert "application/json" in capsys.readouterr().err
 
 
 def test_headers_under_another_name_of_the_data() -> None:
@@ -117,7 +137,7 @@ def test_raw() -> None:
     assert scorer.mode == "raw"
     _, head, body = scorer.answer(frames.FULL, full(), b"\xff")
     assert body == b"\xff\xff"
-    assert json.loads(head)["headers"] == [["a", "b"], ["content-type", "text/html; charset=utf-8"]]
+    assert json.loads(head)["headers"] == [["content-type", "text/html; charset=utf-8"], ["a", "b"]]
     assert json.loads(head)["failed"] is True
 
 
@@ -126,7 +146,8 @@ def test_raw() -> None:
     [
         ("a=1&b=x&b=2", {"a": 1, "b": ["x", 2]}),
         ("", {}),
-        ("a=-1.5e3&b=007&c=1_0&d=Infinity", {"a": -1500.0, "b": "007", "c": "1_0", "d": "Infinity"}),
+        ("a=-1.5e3&b=007&c=1_0&d=[1]", {"a": -1500.0, "b": "007", "c": "1_0", "d": [1]}),
+        ("a=true&b=null&c=%FF", {"a": True, "b": None, "c": "%FF"}),
         ("a=%C3%A9+%26", {"a": "é &"}),
         ("a=-", {"a": "-"}),
     ],
@@ -136,7 +157,7 @@ def test_query_object(query: str, expected: dict[str, Any]) -> None:
 
 
 def test_headers_in_any_case() -> None:
-    headers = Headers([("x-ms-id", "1"), ("accept", "a"), ("Accept", "b")])
+    headers = RequestHeaders([("x-ms-id", "1"), ("accept", "a"), ("Accept", "b"), ("x_y", "no")])
     assert dict(headers) == {"X-Ms-Id": "1", "Accept": "a,b"}
     assert headers["X-MS-ID"] == headers.get("x-ms-id") == "1"
     assert "ACCEPT" in headers
@@ -146,14 +167,48 @@ def test_headers_in_any_case() -> None:
 def test_request_json() -> None:
     request = Request(json.loads(full(headers=[["content-type", "application/json"]])), b"{")
     assert request.get_json(silent=True) is None
-    with pytest.raises(ValueError, match="Expecting"):
-        _ = request.json
-    assert Request(json.loads(full()), b"[1]").json is None
+    broken = Request(json.loads(full(headers=[["content-type", "application/json"]])), b"{")
+    with pytest.raises(HTTPError, match="Expecting"):
+        _ = broken.json
+    with pytest.raises(HTTPError, match="Content-Type") as caught:
+        _ = Request(json.loads(full()), b"[1]").json
+    assert caught.value.code == 415
     assert Request(json.loads(full()), b"[1]").get_json(force=True) == [1]
 
 
 def test_responses() -> None:
     assert Response(None, 200).data == b"{}"
     assert Response({"a": 1}, 200).content_type == "application/json"
-    assert Response(b"text", 200, json_str=True).data == b'"text"'
+    assert Response("text", 200, json_str=True).data == b'"text"'
+    assert Response("t", 200, {"A": "b, c"}).headers.getlist("a") == ["b", "c"]
+    with pytest.raises(ValueError, match="newline"):
+        Response("t", 200, {"A": "b\nc"})
     assert Response("é", 200).get_data(as_text=True) == "é"
+
+
+def test_streamed_bodies() -> None:
+    closed = []
+
+    def parts() -> Iterator[str]:
+        try:
+            yield from ("", "a", "b")
+        finally:
+            closed.append(True)
+
+    scorer = Scorer(lambda _: Response(parts(), 200), RUNNING)
+    _, head, body = scorer.answer(frames.TEXT, b"i", b"")
+    assert (json.loads(head)["stream"], body) == (True, b"a")
+    assert list(scorer.stream) == [b"b"]
+    assert closed == [True]
+    assert Response(parts(), 200).get_data() == b"ab"
+
+
+def test_a_streamed_body_that_fails_before_it_begins() -> None:
+    def parts() -> Iterator[str]:
+        raise KeyError("k")
+        yield ""
+
+    scorer = Scorer(lambda _: Response(parts(), 200), RUNNING)
+    _, head, _ = scorer.answer(frames.TEXT, b"i", b"")
+    assert json.loads(head)["status"] == 500
+    assert scorer.stream is None

@@ -5,22 +5,32 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
-from mooring_runtime.front import swagger
 from mooring_runtime.front.auth import Keys
 from mooring_runtime.front.channel import JSON_HEADERS, Reply, ScoringFailed
+from mooring_runtime.front.contract import Contract
 from mooring_runtime.front.dispatch import Dispatcher
 from mooring_runtime.front.exchange import BodyTooLarge, ClientGone, Exchange, Headers
-from mooring_runtime.front.identity import SERVER_VERSION, IdTooLong, identify
+from mooring_runtime.front.identity import IdTooLong, identify
+from mooring_runtime.front.swagger import NoSuchVersion
 from mooring_runtime.worker import frames
 
-HTML: Headers = [("content-type", "text/html; charset=utf-8"), ("x-ms-server-version", SERVER_VERSION)]
-SCORE_METHODS = frozenset(("GET", "POST", "OPTIONS"))
-ALLOW = ("allow", "GET, POST, OPTIONS")
+HTML = ("content-type", "text/html; charset=utf-8")
+READ_METHODS = frozenset(("GET", "HEAD"))
+SCORE_METHODS = frozenset(("GET", "HEAD", "POST", "OPTIONS"))
+ALLOW_SCORE = ("allow", "GET, HEAD, OPTIONS, POST")
+ALLOW_READ = ("allow", "GET, HEAD, OPTIONS")
 RUN_FAILED = ("x-ms-run-function-failed", "True")
 RUN_NOT_FAILED = ("x-ms-run-function-failed", "False")
+# The texts are Azure's.
+NOT_FOUND = (
+    "The requested URL was not found on the server. If you entered the URL manually please check your "
+    "spelling and try again."
+)
+NOT_ALLOWED = "The method is not allowed for the requested URL."
+# Bodies of these types are forms, which a plain run() gets as empty text.
+FORMS = ("application/x-www-form-urlencoded", "application/x-url-encoded", "multipart/form-data")
 
 
 class ScoreTicket:
@@ -44,7 +54,9 @@ class ScoreTicket:
         """Kind, head and body of the frame."""
         exchange = self._exchange
         if mode == "text" and exchange.method == "POST":
-            return frames.TEXT, self.request_id.encode(), self._body
+            kind = exchange.header("content-type")
+            if kind is None or not kind.lower().startswith(FORMS):
+                return frames.TEXT, self.request_id.encode(), self._body
         head = {
             "id": self.request_id,
             "method": exchange.method,
@@ -53,6 +65,7 @@ class ScoreTicket:
             "headers": list(exchange.headers()),
             "host": exchange.host,
             "scheme": exchange.scheme,
+            "client": exchange.client,
         }
         return frames.FULL, json.dumps(head).encode(), self._body
 
@@ -79,9 +92,7 @@ class ScoringApp:
         self.max_request_bytes = 100 << 20
         self.stopping = False
         self.mode = "text"
-        self.service = "service"
-        self.schema: dict[str, Any] | None = None
-        self.app_root: str | None = None
+        self.contract = Contract("service", None)
 
     async def handle(self, exchange: Exchange) -> None:
         """Answers one request."""
@@ -89,52 +100,78 @@ class ScoringApp:
         await route(exchange)
 
     async def _unknown(self, exchange: Exchange) -> None:
-        message = f"There is nothing at {exchange.path}. Scoring is at /score."
-        _answer(exchange, 404, message, [("x-ms-server-version", SERVER_VERSION)])
+        # Whoever joins "http://host:port/" and "/score" gets there.
+        if exchange.path.startswith("//"):
+            route = self._routes.get("/" + exchange.path.lstrip("/"))
+            if route is not None:
+                await route(exchange)
+                return
+        _answer(exchange, 404, NOT_FOUND, [RUN_NOT_FAILED])
+
+    def _identified(self, exchange: Exchange) -> tuple[str, Headers] | None:
+        """The request's id and the headers that every answer has; None if it has been refused."""
+        contract = self.contract
+        try:
+            identity = identify(exchange)
+        except IdTooLong as exc:
+            headers = [*contract.version, *exc.headers, RUN_NOT_FAILED]
+            _answer(exchange, 431, str(exc), self._cors(exchange, headers))
+            return None
+        headers = identity.headers
+        headers.extend(contract.version)
+        if contract.cors is not None:
+            headers.extend(contract.cors.headers(exchange))
+        return identity.request_id, headers
+
+    def _cors(self, exchange: Exchange, headers: Headers) -> Headers:
+        cors = self.contract.cors
+        return headers if cors is None else [*headers, *cors.headers(exchange)]
+
+    def _may_read(self, exchange: Exchange, headers: Headers) -> bool:
+        """Whether the method is one for reading; the request has been answered otherwise."""
+        if exchange.method == "OPTIONS":
+            exchange.respond(200, [*headers, HTML, ALLOW_READ], b"")
+        elif exchange.method not in READ_METHODS:
+            _answer(exchange, 405, NOT_ALLOWED, [*headers, RUN_NOT_FAILED, ALLOW_READ])
+        return exchange.method in READ_METHODS
 
     async def _healthy(self, exchange: Exchange) -> None:
-        if exchange.method not in {"GET", "HEAD"}:
-            _answer(exchange, 405, f"{exchange.path} takes GET.", [("allow", "GET, HEAD")])
-            return
-        exchange.respond(200, HTML, b"Healthy")
+        identified = self._identified(exchange)
+        if identified is not None and self._may_read(exchange, identified[1]):
+            exchange.respond(200, [*identified[1], HTML], b"Healthy")
 
     async def _ready(self, exchange: Exchange) -> None:
         if self._dispatcher.ready and not self.stopping:
-            exchange.respond(200, HTML, b"Ready")
+            exchange.respond(200, [*self.contract.version, HTML], b"Ready")
             return
         _answer(exchange, 503, "No revision of this service is ready.", [("retry-after", "1")])
 
     async def _swagger(self, exchange: Exchange) -> None:
-        refusal = self.keys.refusal(exchange.header("authorization"))
-        if refusal is not None:
-            _answer(exchange, 401, refusal, [("www-authenticate", "Bearer")])
+        identified = self._identified(exchange)
+        if identified is None:
             return
-        version = parse_qs(exchange.query).get("version", ["2"])[0]
-        content = swagger.document(self.service, version, self.schema, self.app_root)
-        if content is None:
-            known = ", ".join(swagger.VERSIONS)
-            _answer(exchange, 404, f"There is no swagger version {version[:20]}. Versions: {known}.", [])
+        _, headers = identified
+        if exchange.method in READ_METHODS:
+            refusal = self.keys.refusal(exchange.header("authorization"))
+            if refusal is not None:
+                _answer(exchange, 401, refusal, [*headers, ("www-authenticate", "Bearer")])
+                return
+        if not self._may_read(exchange, headers):
             return
-        exchange.respond(200, JSON_HEADERS, content)
+        headers.append(RUN_NOT_FAILED)
+        asked = dict(reversed(parse_qsl(exchange.query, keep_blank_values=True)))
+        try:
+            content = self.contract.swagger.document(asked.get("version", "2"))
+        except NoSuchVersion as exc:
+            _answer(exchange, 404, str(exc), headers)
+            return
+        exchange.respond(200, [*headers, *JSON_HEADERS], content)
 
     async def _score(self, exchange: Exchange) -> None:
-        try:
-            identity = identify(exchange)
-        except IdTooLong as exc:
-            _answer(exchange, 431, str(exc), [RUN_NOT_FAILED])
+        identified = self._identified(exchange)
+        if identified is None or self._answered(exchange, identified[1]):
             return
-        headers = identity.headers
-        refusal = self.keys.refusal(exchange.header("authorization"))
-        if refusal is not None:
-            _answer(exchange, 401, refusal, [*headers, RUN_NOT_FAILED, ("www-authenticate", "Bearer")])
-            return
-        if exchange.method not in SCORE_METHODS:
-            message = f"/score takes GET, POST and OPTIONS, not {exchange.method}."
-            _answer(exchange, 405, message, [*headers, RUN_NOT_FAILED, ALLOW])
-            return
-        if exchange.method == "OPTIONS" and self.mode != "raw":
-            exchange.respond(200, [*headers, RUN_NOT_FAILED, ALLOW], b"")
-            return
+        request_id, headers = identified
         try:
             body = await exchange.body(self.max_request_bytes)
         except ClientGone:
@@ -143,7 +180,30 @@ class ScoringApp:
             message = f"The request body may have {self.max_request_bytes} bytes."
             _answer(exchange, 413, message, [*headers, RUN_NOT_FAILED, ("connection", "close")])
             return
-        await self._run(exchange, body, identity.request_id, headers)
+        await self._run(exchange, body, request_id, headers)
+
+    def _answered(self, exchange: Exchange, headers: Headers) -> bool:
+        """Whether no worker is needed for the request, which has been answered then."""
+        method = exchange.method
+        refusal = self.keys.refusal(exchange.header("authorization"))
+        if refusal is not None:
+            cors = self.contract.cors
+            if method == "OPTIONS" and cors is not None and cors.preflight(exchange):
+                exchange.respond(200, [*headers, HTML, RUN_NOT_FAILED], b"")
+            else:
+                _answer(exchange, 401, refusal, [*headers, RUN_NOT_FAILED, ("www-authenticate", "Bearer")])
+            return True
+        if method == "POST":
+            return False
+        if method not in SCORE_METHODS:
+            _answer(exchange, 405, NOT_ALLOWED, [*headers, RUN_NOT_FAILED, ALLOW_SCORE])
+        elif self.mode != "raw" and method == "OPTIONS":
+            exchange.respond(200, [*headers, HTML, RUN_NOT_FAILED, ALLOW_SCORE], b"")
+        elif self.mode != "raw" and method == "HEAD":
+            _answer(exchange, 405, "Method not allowed", [*headers, RUN_NOT_FAILED, ALLOW_SCORE])
+        else:
+            return False
+        return True
 
     async def _run(self, exchange: Exchange, body: bytes, request_id: str, headers: Headers) -> None:
         if self.stopping:
@@ -161,11 +221,23 @@ class ScoringApp:
             message = str(exc) if exc.status != 502 else f"{exc} Request id: {request_id}."
             _answer(exchange, exc.status, message, headers)
             return
+        if reply.headers is not JSON_HEADERS:
+            headers = _without(headers, reply.headers)
         headers.append(RUN_FAILED if reply.failed else RUN_NOT_FAILED)
         if reply.milliseconds is not None:
             headers.append(("x-ms-run-fn-exec-ms", reply.milliseconds))
         headers.extend(reply.headers)
+        if reply.stream is not None:
+            await exchange.respond_stream(reply.status, headers, reply.stream)
+            return
         exchange.respond(reply.status, headers, reply.body)
+
+
+def _without(headers: Headers, given: Headers) -> Headers:
+    """The headers of the service without those of CORS, if the script gives its own."""
+    if all(name != "access-control-allow-origin" for name, _ in given):
+        return headers
+    return [pair for pair in headers if pair[0] != "vary" and not pair[0].startswith("access-control-")]
 
 
 def _answer(exchange: Exchange, status: int, message: str, headers: Headers) -> None:

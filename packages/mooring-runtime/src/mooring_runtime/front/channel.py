@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
 from mooring_runtime.front.exchange import Headers
+from mooring_runtime.front.stream import BodyStream
 from mooring_runtime.worker import frames
 
 
@@ -19,6 +20,7 @@ class Reply:
     Attributes:
         milliseconds: how long ``run`` took, three decimals; None when it failed.
         failed: whether ``run`` failed.
+        stream: the body, if the worker sends it in parts.
     """
 
     status: int
@@ -26,6 +28,7 @@ class Reply:
     body: bytes
     milliseconds: str | None
     failed: bool
+    stream: BodyStream | None = None
 
 
 class ScoringFailed(Exception):
@@ -67,6 +70,9 @@ class Channel(asyncio.Protocol):
         worker: the supervisor's name for it.
         mode: its input mode.
         changed: called when it has become idle or has closed.
+
+    Attributes:
+        rearm: starts the time limit of the ticket again; each part of a streamed body has the whole of it.
     """
 
     def __init__(self, worker: str, mode: str, changed: Callable[[Channel], None]) -> None:
@@ -76,6 +82,8 @@ class Channel(asyncio.Protocol):
         self.closed = False
         self.ticket: Ticket | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.rearm: Callable[[Channel], None] | None = None
+        self._stream: BodyStream | None = None
         self._changed = changed
         self._decoder = frames.Decoder()
         self._transport: asyncio.Transport | None = None
@@ -108,17 +116,66 @@ class Channel(asyncio.Protocol):
             raise ValueError("an answer to no request")
         if kind == frames.RESULT:
             reply = Reply(200, JSON_HEADERS, body, head.decode("ascii"), failed=False)
-        else:
+        elif kind == frames.REPLY:
             said = json.loads(head)
             headers = [(name, value) for name, value in said["headers"]]
             reply = Reply(said["status"], headers, body, said["ms"], said["failed"])
+            if said.get("stream"):
+                self._begin(ticket, replace(reply, stream=BodyStream(body, self._flow, self._cancel)))
+                return
+        else:
+            self._go_on(kind, head, body)
+            return
         self._release()
         if not ticket.future.done():
             ticket.future.set_result(reply)
         self._changed(self)
 
+    def _begin(self, ticket: Ticket, reply: Reply) -> None:
+        self._stream = reply.stream
+        if self.rearm is not None:
+            self.rearm(self)
+        if ticket.future.done():
+            self._cancel()
+        else:
+            ticket.future.set_result(reply)
+
+    def _go_on(self, kind: int, head: bytes, body: bytes) -> None:
+        stream = self._stream
+        if stream is None:
+            raise ValueError("a part of no body")
+        if kind == frames.CHUNK:
+            if self.rearm is not None:
+                self.rearm(self)
+            stream.feed(body)
+        elif kind == frames.END:
+            stream.end("The scoring script failed while its answer was sent." if head else None)
+            self._release()
+            self._changed(self)
+        else:
+            raise ValueError(f"a frame of kind {kind}")
+
+    def _flow(self, on: bool) -> None:
+        """Lets the worker wait for a slow caller, which is no reason to say that it hangs."""
+        if self._transport is None or self.closed:
+            return
+        if on:
+            self._transport.resume_reading()
+            if self.rearm is not None:
+                self.rearm(self)
+            return
+        self._transport.pause_reading()
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def _cancel(self) -> None:
+        if self._transport is not None and not self.closed:
+            self._transport.write(frames.encode(self._frame_id, frames.CANCEL, b"", b""))
+
     def _release(self) -> None:
         self.ticket = None
+        self._stream = None
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
@@ -133,6 +190,8 @@ class Channel(asyncio.Protocol):
             return
         self.closed = True
         ticket = self.ticket
+        if self._stream is not None:
+            self._stream.end(str(reason))
         self._release()
         if self._transport is not None:
             self._transport.abort()

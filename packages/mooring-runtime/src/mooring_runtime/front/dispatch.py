@@ -109,6 +109,7 @@ class Dispatcher:
     def attach(self, channel: Channel) -> None:
         """Takes a connected worker into service."""
         self.channels[channel.worker] = channel
+        channel.rearm = self._rearm
         self._free(channel)
 
     def changed(self, channel: Channel) -> None:
@@ -147,6 +148,13 @@ class Dispatcher:
         timeout = self.limits.scoring_timeout_ms / 1000
         channel.send(ticket)
         channel.timer = self._loop.call_later(timeout, self._timed_out, channel, ticket)
+
+    def _rearm(self, channel: Channel) -> None:
+        if channel.timer is not None:
+            channel.timer.cancel()
+        if channel.ticket is not None:
+            timeout = self.limits.scoring_timeout_ms / 1000
+            channel.timer = self._loop.call_later(timeout, self._timed_out, channel, channel.ticket)
 
     def _timed_out(self, channel: Channel, ticket: Ticket) -> None:
         if channel.ticket is not ticket:

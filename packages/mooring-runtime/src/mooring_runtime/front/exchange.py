@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from mooring_runtime.front.stream import BodyStream
+
 Headers = list[tuple[str, str]]
 
 
@@ -44,6 +46,11 @@ class Exchange(Protocol):
         """The host and port the caller asked for."""
         ...
 
+    @property
+    def client(self) -> str:
+        """The caller's address."""
+        ...
+
     def header(self, name: str) -> str | None:
         """A header's value; ``name`` is in lower case."""
         ...
@@ -63,6 +70,14 @@ class Exchange(Protocol):
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """Answers."""
+        ...
+
+    async def respond_stream(self, status: int, headers: Headers, stream: BodyStream) -> None:
+        """Answers with a body in parts.
+
+        `BodyStream.drop` is called when the caller goes away. When the body breaks off, the connection is cut, so
+        that the caller can tell.
+        """
         ...
 
 

@@ -7,6 +7,7 @@ which is what lets the supervisor keep the port reserved while a front is down.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,13 +16,17 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server.embed import Server
 
+from mooring_runtime.front.connection import CallerStalled, Connection
 from mooring_runtime.front.exchange import App, BodyTooLarge, ClientGone, Headers
+from mooring_runtime.front.stream import BodyStream, StreamBroken
 
 BACKLOG = 1024
 MAX_CONNECTIONS = 4096
 # A body that is too long is still read up to here: a caller that is busy sending does not see the answer.
 DISCARD = 16 << 20
 PROBE_SECONDS = 0.005
+# A caller that takes nothing of a streamed body for so long is given up: it holds a worker.
+SEND_SECONDS = 60.0
 
 
 class GranianExchange:
@@ -50,6 +55,11 @@ class GranianExchange:
     def host(self) -> str:
         """The host and port the caller asked for."""
         return str(self._scope.authority or self._headers.get("host") or self._scope.server)
+
+    @property
+    def client(self) -> str:
+        """The caller's address."""
+        return str(self._scope.client).rpartition(":")[0].strip("[]")
 
     def header(self, name: str) -> str | None:
         """A header's value."""
@@ -92,6 +102,28 @@ class GranianExchange:
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """Answers."""
         self._proto.response_bytes(status, headers, body)
+
+    async def respond_stream(self, status: int, headers: Headers, stream: BodyStream) -> None:
+        """Answers with a body in parts; see `Exchange.respond_stream`."""
+        connection = Connection(str(self._scope.client))
+        transport = self._proto.response_stream(status, headers)
+        gone = asyncio.ensure_future(self._proto.client_disconnect())
+        gone.add_done_callback(lambda _: stream.drop())
+        try:
+            while (part := await stream.next()) is not None:
+                await connection.room(len(part), SEND_SECONDS)
+                await transport.send_bytes(part)
+        except (RSGIProtocolClosed, RSGIProtocolError):
+            return  # the caller has gone
+        except (StreamBroken, CallerStalled) as exc:
+            sys.stderr.write(
+                f"a streamed answer broke off: {exc or 'the caller took nothing for too long'}\n"
+            )
+            await connection.cut()
+        finally:
+            stream.drop()
+            gone.cancel()
+            connection.close()
 
 
 class GranianEngine:

@@ -3,8 +3,8 @@
 JSON lines over a socket. The supervisor says what shall be, whole, each time it changes::
 
     {"op": "sync", "service", "auth_keys", "max_request_bytes", "scoring_timeout_ms", "max_queue",
-     "max_queue_wait_ms", "active": bool, "mode", "schema", "app_root",
-     "workers": [{"id", "socket", "mode", "drain": bool}]}
+     "max_queue_wait_ms", "active": bool, "mode", "schema": see `mooring_runtime.worker.contract`,
+     "app_root", "workers": [{"id", "socket", "mode", "drain": bool}]}
     {"op": "stop", "drain_seconds": 5}
 
 ``socket`` is a name in the run directory. A worker that is listed takes requests; with ``drain`` it gets no
@@ -23,12 +23,14 @@ import asyncio
 import json
 import os
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
 from mooring_runtime.front.app import ScoringApp
 from mooring_runtime.front.auth import Keys
 from mooring_runtime.front.channel import Channel, ScoringFailed
+from mooring_runtime.front.contract import Contract
 from mooring_runtime.front.dispatch import Dispatcher, Limits
 from mooring_runtime.front.exchange import Engine
 
@@ -102,13 +104,11 @@ class Front:
         app, dispatcher = self._app, self._dispatcher
         app.keys = Keys(message["auth_keys"])
         app.max_request_bytes = message["max_request_bytes"]
-        app.service = message["service"]
         app.mode = message["mode"]
-        app.schema = message["schema"]
-        app.app_root = message["app_root"]
-        dispatcher.limits = Limits(
-            message["scoring_timeout_ms"], message["max_queue"], message["max_queue_wait_ms"]
-        )
+        app.contract = Contract(message["service"], message["schema"])
+        # Both the service's own limit and the script's environment may set one; the shorter holds.
+        timeout = min(message["scoring_timeout_ms"], app.contract.scoring_timeout_ms or sys.maxsize)
+        dispatcher.limits = Limits(timeout, message["max_queue"], message["max_queue_wait_ms"])
         dispatcher.active = message["active"]
         workers = {worker["id"]: worker for worker in message["workers"]}
         # The supervisor may not have heard yet that a worker hangs; it must get no second connection.

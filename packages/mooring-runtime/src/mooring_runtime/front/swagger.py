@@ -1,121 +1,164 @@
-"""The description of the service at ``/swagger.json``."""
+"""The description of the service at ``/swagger.json``.
+
+Structure and names are those of Azure's server, since clients are generated from them.
+"""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 OPENAPI = {"3": "3.0.3", "3.1": "3.1.0"}
-VERSIONS = ("2", *OPENAPI)
-# A file of this name in the app root is what the user wants to be shown.
-FILES = {"2": ("swagger2.json", "swagger.json"), "3": ("swagger3.json",), "3.1": ()}
-ERROR = {
-    "type": "object",
-    "properties": {"message": {"type": "string"}},
+ALIASES = {"2": "2.0", "3": "3.0", "3.1": "3.1"}
+SCHEMAS = {"2": "#/definitions/", "3": "#/components/schemas/", "3.1": "#/components/schemas/"}
+ERROR = {"type": "object", "properties": {"message": {"type": "string"}}}
+UNDECORATED: dict[str, Any] = {"type": "object", "example": {}}
+BEARER = {
+    "type": "apiKey",
+    "name": "Authorization",
+    "in": "header",
+    "description": "'Bearer ' and one of the service's keys.",
 }
 
 
-def document(service: str, version: str, schema: dict[str, Any] | None, app_root: str | None) -> bytes | None:
-    """The description as JSON, or None if there is no such version.
+class NoSuchVersion(Exception):
+    """There is no description in the version asked for."""
+
+
+class Swagger:
+    """The descriptions of one revision.
 
     Args:
         service: the service's name.
-        version: ``2``, ``3`` or ``3.1``.
-        schema: ``input`` and ``output`` as the worker reports them for a decorated ``run``; None otherwise.
-        app_root: where the user's own files may be.
+        reported: what the worker reports: see `mooring_runtime.worker.contract`.
     """
-    if version not in VERSIONS:
-        return None
-    for name in FILES[version]:
-        if app_root is not None and (Path(app_root) / name).is_file():
-            return (Path(app_root) / name).read_bytes()
-    taken = (schema or {}).get("input") or {"type": "object", "example": {"data": []}}
-    given = (schema or {}).get("output") or {"type": "object"}
-    make = _swagger_2 if version == "2" else _openapi_3
-    return json.dumps(make(service, version, taken, given)).encode()
 
+    def __init__(self, service: str, reported: Mapping[str, Any]) -> None:
+        self._service = service
+        self._reported = reported
+        self._made: dict[str, bytes] = {}
+        said = reported.get("versions", list(ALIASES.values()))
+        files = reported.get("files", {})
+        self.supported = [name for name in ALIASES if name in files or {name, ALIASES[name]} & set(said)]
 
-def _info(service: str) -> dict[str, str]:
-    return {
-        "title": service,
-        "description": f"API of the web service {service}",
-        "version": "1.0",
-    }
+    def document(self, version: str) -> bytes:
+        """The description as JSON.
 
+        Raises:
+            NoSuchVersion: the version is unknown, or the script's types cannot be said in it.
+        """
+        name = next((key for key, alias in ALIASES.items() if version in {key, alias}), None)
+        listed = ", ".join(self.supported)
+        if name is None:
+            raise NoSuchVersion(
+                f"Swagger version [{version[:20]}] is not valid. Supported versions: [{listed}]."
+            )
+        if name not in self.supported:
+            raise NoSuchVersion(
+                f"Swagger version [{version}] is not supported for the scoring script. "
+                f"Supported swagger versions: [{listed}]."
+            )
+        if name not in self._made:
+            own = self._reported.get("files", {}).get(name)
+            self._made[name] = json.dumps(own if own is not None else self._make(name)).encode()
+        return self._made[name]
 
-def _swagger_2(service: str, version: str, taken: Any, given: Any) -> dict[str, Any]:  # noqa: ARG001
-    key = {"Bearer": {"type": "apiKey", "name": "Authorization", "in": "header"}}
-    score = {
-        "operationId": "RunMLService",
-        "description": "Runs the model on the input given.",
-        "security": [{"Bearer": []}],
-        "parameters": [
-            {
-                "name": "serviceInputPayload",
-                "in": "body",
-                "description": "The input.",
-                "schema": {"$ref": "#/definitions/ServiceInput"},
-            }
-        ],
-        "responses": {
-            "200": {
-                "description": "The result.",
-                "schema": {"$ref": "#/definitions/ServiceOutput"},
-            },
-            "default": {
-                "description": "An error.",
-                "schema": {"$ref": "#/definitions/ErrorResponse"},
-            },
-        },
-    }
-    return {
-        "swagger": "2.0",
-        "info": _info(service),
-        "schemes": ["http", "https"],
-        "consumes": ["application/json"],
-        "produces": ["application/json"],
-        "securityDefinitions": key,
-        "paths": {"/": {"get": _health("2")}, "/score": {"post": score}},
-        "definitions": {
-            "ServiceInput": taken,
-            "ServiceOutput": given,
+    def _make(self, version: str) -> dict[str, Any]:
+        settings = self._reported.get("settings", {})
+        name = settings.get("SERVICE_NAME", self._service)
+        prefix = settings.get("SERVICE_PATH_PREFIX", "").strip("/")
+        prefix = f"/{prefix}" if prefix else ""
+        schemas = {
+            "ServiceInput": self._reported.get("input", UNDECORATED),
+            "ServiceOutput": self._reported.get("output", UNDECORATED),
             "ErrorResponse": ERROR,
-        },
-    }
-
-
-def _openapi_3(service: str, version: str, taken: Any, given: Any) -> dict[str, Any]:
-    def content(name: str) -> dict[str, Any]:
-        return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
-
-    score = {
-        "operationId": "RunMLService",
-        "description": "Runs the model on the input given.",
-        "security": [{"Bearer": []}],
-        "requestBody": {"description": "The input.", "content": content("ServiceInput")},
-        "responses": {
-            "200": {"description": "The result.", "content": content("ServiceOutput")},
-            "default": {"description": "An error.", "content": content("ErrorResponse")},
-        },
-    }
-    return {
-        "openapi": OPENAPI[version],
-        "info": _info(service),
-        "paths": {"/": {"get": _health(version)}, "/score": {"post": score}},
-        "components": {
-            "securitySchemes": {"Bearer": {"type": "http", "scheme": "bearer"}},
-            "schemas": {
-                "ServiceInput": taken,
-                "ServiceOutput": given,
-                "ErrorResponse": ERROR,
+        }
+        document: dict[str, Any] = {
+            "info": {
+                "title": name,
+                "description": f"API of the web service {name}",
+                "version": settings.get("SERVICE_VERSION", "1.0"),
             },
-        },
-    }
+            "paths": {
+                f"{prefix}/": {"get": _health(version)},
+                f"{prefix}/score": {"post": _score(version)},
+                f"{prefix}/swagger.json": {"get": _swagger(version)},
+            },
+        }
+        if version == "2":
+            return document | {
+                "swagger": "2.0",
+                "schemes": ["http", "https"],
+                "consumes": ["application/json"],
+                "produces": ["application/json"],
+                "securityDefinitions": {"Bearer": BEARER},
+                "definitions": schemas,
+            }
+        return document | {
+            "openapi": OPENAPI[version],
+            "security": [{"Bearer": []}],
+            "components": {"schemas": schemas, "securitySchemes": {"Bearer": BEARER}},
+        }
+
+
+def _answer(version: str, description: str, schema: dict[str, Any], kind: str) -> dict[str, Any]:
+    if version == "2":
+        return {"description": description, "schema": schema}
+    return {"description": description, "content": {kind: {"schema": schema}}}
+
+
+def _reference(version: str, name: str) -> dict[str, Any]:
+    return {"$ref": SCHEMAS[version] + name}
+
+
+def _failure(version: str) -> dict[str, Any]:
+    return _answer(version, "What went wrong.", _reference(version, "ErrorResponse"), "application/json")
 
 
 def _health(version: str) -> dict[str, Any]:
-    text = {"type": "string", "example": "Healthy"}
-    healthy: dict[str, Any] = {"description": "The service answers."}
-    healthy |= {"schema": text} if version == "2" else {"content": {"text/html": {"schema": text}}}
-    return {"operationId": "ServiceHealthCheck", "responses": {"200": healthy}}
+    schema = {"type": "string"} if version == "2" else {"type": "string", "example": "Healthy"}
+    healthy = _answer(version, "The service answers 'Healthy'.", schema, "text/plain")
+    if version == "2":
+        healthy["examples"] = {"application/json": "Healthy"}
+    return {
+        "operationId": "ServiceHealthCheck",
+        "description": "Tells whether the service is up.",
+        "responses": {"200": healthy, "default": _failure(version)},
+    }
+
+
+def _score(version: str) -> dict[str, Any]:
+    taken = _reference(version, "ServiceInput")
+    given = _answer(version, "The result.", _reference(version, "ServiceOutput"), "application/json")
+    operation = {
+        "operationId": "RunMLService",
+        "description": "Runs the model on the input.",
+        "security": [{"Bearer": []}],
+        "responses": {"200": given, "default": _failure(version)},
+    }
+    if version == "2":
+        payload = {
+            "name": "serviceInputPayload",
+            "in": "body",
+            "description": "The input.",
+            "schema": taken,
+        }
+        return operation | {"parameters": [payload]}
+    content = {"application/json": {"schema": taken}}
+    return operation | {"requestBody": {"description": "The input.", "content": content}}
+
+
+def _swagger(version: str) -> dict[str, Any]:
+    kind: dict[str, Any] = {"type": "integer", "enum": [2, 3]}
+    asked = {"name": "version", "in": "query", "required": False}
+    asked |= kind if version == "2" else {"schema": kind}
+    return {
+        "operationId": "GetSwaggerSpec",
+        "description": "This description.",
+        "parameters": [asked],
+        "responses": {
+            "200": _answer(version, "The description.", {"type": "string"}, "text/plain"),
+            "default": _failure(version),
+        },
+    }

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import sys
 import traceback
+import types
 
 # Frames of these files are ours and would only distract in a user's traceback.
 _OWN = (os.path.dirname(os.path.abspath(__file__)) + os.sep, "<frozen importlib")
@@ -103,6 +104,17 @@ def load(settings, exits):
                 "import", "{} does not define a function {}().".format(settings["entry_script"], function)
             )
     return module
+
+
+def run_function(module):
+    """``run`` of the script; of the script behind it, if this is one of the drivers that Azure generates.
+
+    A driver's own ``run`` does not know the parameters of a decorated one.
+    """
+    behind = getattr(module, "driver_module", None)
+    if isinstance(behind, types.ModuleType) and callable(getattr(behind, "run", None)):
+        return behind.run
+    return module.run
 
 
 def initialise(module, exits):

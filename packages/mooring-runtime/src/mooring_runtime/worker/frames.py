@@ -18,13 +18,18 @@ kind      from  head                          body
 TEXT      1     front: the request id, UTF-8  a POST body for a plain ``run(data)``
 FULL      2     front: JSON (see below)       the request's body
 RESULT    3     worker: milliseconds, ASCII   what ``run`` returned, as JSON; status 200
-REPLY     4     worker: JSON (see below)      the answer's body
+REPLY     4     worker: JSON (see below)      the answer's body, or with ``stream`` its first part
+CHUNK     5     worker: empty                 a further part of a streamed body
+END       6     worker: empty, or ``failed``  empty; the streamed body has ended, or broke off
+CANCEL    7     front: empty                  empty; nobody listens to the streamed body any more
 ========  ====  ============================  ==========================================================
 
-FULL's head: ``{"id", "method", "path", "query", "headers": [[name, value], ...], "host", "scheme"}``.
-REPLY's head: ``{"status", "headers": [[name, value], ...], "ms": "12.345" or null, "failed": bool}``.
+FULL's head: ``{"id", "method", "path", "query", "headers": [[name, value], ...], "host", "scheme",
+"client"}``. REPLY's head: ``{"status", "headers": [[name, value], ...], "ms": "12.345" or null, "failed": bool,
+"stream": true if CHUNK and END follow}``.
 
-A worker answers frames in the order they come. This file runs on CPython 3.6 and is used by both sides.
+A worker answers frames in the order they come. It reads nothing but CANCEL while it streams, and ignores one
+that comes too late. This file runs on CPython 3.6 and is used by both sides.
 """
 
 import struct
@@ -34,7 +39,10 @@ TEXT = 1
 FULL = 2
 RESULT = 3
 REPLY = 4
-KINDS = frozenset((TEXT, FULL, RESULT, REPLY))
+CHUNK = 5
+END = 6
+CANCEL = 7
+KINDS = frozenset((TEXT, FULL, RESULT, REPLY, CHUNK, END, CANCEL))
 
 HEADER = struct.Struct("<BBHIII")
 HEADER_SIZE = HEADER.size

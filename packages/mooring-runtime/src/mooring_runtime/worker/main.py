@@ -65,21 +65,24 @@ def main():
     signal.signal(signal.SIGTERM, termination)
     settings = json.loads(os.environ.pop("MOORING_WORKER"))
     private_package()
-    from _mooring_worker import entry, report, scoring, serve
+    from _mooring_worker import contract, debugger, entry, report, scoring, serve
 
     supervisor = report.Report(settings["report_fd"])
     supervisor.send({"event": "started", "python": sys.version.split()[0]})
     entry.set_search_path(settings, os.path.join(_HERE, "shim"))
     try:
+        contract.configure_logging(settings)
+        debugger.start(os.environ)
         module = entry.load(settings, termination)
-        scorer = scoring.Scorer(module.run, termination)
+        scorer = scoring.Scorer(entry.run_function(module), termination)
         entry.initialise(module, termination)
+        described = contract.of(scorer, settings)
     except entry.EntryError as exc:
         # Also where users look first: the log outlives the process.
         sys.stderr.write("mooring: {}\n{}".format(exc, exc.facts.get("traceback", "")))
         supervisor.fail(exc)
-    supervisor.send(dict(scorer.description(), event="ready"))
-    serve.serve(settings["listen_fd"], scorer)
+    supervisor.send({"event": "ready", "mode": scorer.mode, "schema": described})
+    serve.serve(settings["listen_fd"], scorer, termination)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,18 @@ import inspect
 import json
 import sys
 
-from . import http
+from .request import is_json, query_object
 
 HEADERS = "request_headers"
+EMPTY = inspect.Parameter.empty
+
+
+class BadRequest(Exception):
+    """The request cannot be given to ``run``: a status and a message for the caller."""
+
+    def __init__(self, status, message):
+        super().__init__(message)
+        self.status = status
 
 
 def of(run):
@@ -17,26 +26,35 @@ def of(run):
     util = sys.modules.get("inference_schema.schema_util")
     if util is None or not util.is_schema_decorated(run):
         return None
-    described = util.get_input_schema(run)
-    if "properties" not in described:
-        return None  # only the output is described: the input is as without decorators
-    return Schema(run, described, util.get_output_schema(run))
+    return Schema(run, util)
 
 
 class Schema:
-    """The parameters of a decorated ``run``."""
+    """The parameters of a decorated ``run``.
 
-    def __init__(self, run, described_input, described_output):
-        self._input = described_input
-        self._output = described_output
+    Args:
+        run: the function.
+        util: the module ``inference_schema.schema_util``.
+    """
+
+    def __init__(self, run, util):
+        self._run = run
+        self._util = util
         parameters = inspect.signature(run).parameters
         self._wants_headers = HEADERS in parameters
-        self._names = [name for name in parameters if name != HEADERS]
-        self._required = [name for name in self._names if parameters[name].default is inspect.Parameter.empty]
+        self._defaults = [(name, p.default) for name, p in parameters.items() if name != HEADERS]
 
     def description(self):
-        """Input and output as the package describes them (JSON schema with examples)."""
-        return json.loads(json.dumps({"input": self._input, "output": self._output}, default=str))
+        """Input and output as the package describes them (JSON schema with examples).
+
+        ``versions`` are those of OpenAPI in which the package can say it.
+        """
+        supported = getattr(self._util, "get_supported_versions", None)  # releases before 1.6 have none
+        return {
+            "input": self._util.get_input_schema(self._run),
+            "output": self._util.get_output_schema(self._run),
+            "versions": ["2.0", "3.0", "3.1"] if supported is None else supported(self._run),
+        }
 
     def arguments(self, request, headers, body):
         """The keyword arguments for a request.
@@ -44,26 +62,33 @@ class Schema:
         Raises:
             BadRequest: the request is not a JSON object with a value for each parameter.
         """
-        from .scoring import BadRequest
-
         if request["method"] == "GET":
-            values = http.query_object(request["query"])
+            values = query_object(request["query"])
         else:
-            kind = headers.get("Content-Type", "").split(";")[0].strip().lower()
-            if kind != "application/json":
-                raise BadRequest(415, "Expects Content-Type to be application/json")
-            if not body:
-                raise BadRequest(400, "Input request does not include a body.")
-            try:
-                values = json.loads(body.decode("utf-8"))
-            except ValueError as exc:
-                raise BadRequest(400, "The request body is not valid JSON: {}".format(exc)) from exc
-            if not isinstance(values, dict):
-                raise BadRequest(400, "The request body must be a JSON object with the parameters' names.")
-        for name in self._required:
-            if name not in values:
-                raise BadRequest(400, "A value is not provided for the '{}' parameter.".format(name))
-        arguments = {name: values[name] for name in self._names if name in values}
-        if self._wants_headers:
-            arguments[HEADERS] = headers
+            values = json_object(headers.get("Content-Type", ""), body)
+        arguments = {HEADERS: headers} if self._wants_headers else {}
+        for name, default in self._defaults:
+            # Defaults are passed on: the decorators convert them like values of the request.
+            arguments[name] = value = values.get(name, default)
+            if value is EMPTY:
+                raise BadRequest(400, "A value is not provided for the {!r} parameter.".format(name))
         return arguments
+
+
+def json_object(content_type, body):
+    """The JSON object in a body; the texts of refusals are Azure's.
+
+    Raises:
+        BadRequest: there is none.
+    """
+    if not is_json(content_type.split(";")[0].strip().lower()):
+        raise BadRequest(415, "Expects Content-Type to be application/json")
+    if not body:
+        raise BadRequest(400, "POST body is empty. Expecting a JSON dictionary.")
+    try:
+        values = json.loads(body)
+    except ValueError as exc:
+        raise BadRequest(400, "POST body could not be decoded as JSON: {}".format(exc)) from exc
+    if not isinstance(values, dict):
+        raise BadRequest(400, "POST body should be a JSON dictionary.")
+    return values

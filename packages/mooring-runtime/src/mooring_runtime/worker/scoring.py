@@ -5,7 +5,7 @@ A script takes its input in one of four modes, found once when it is loaded:
 * ``text``: ``run(data)`` gets the body as text;
 * ``headers``: ``run(data, request_headers)`` gets the headers as well;
 * ``schema``: ``run`` is decorated with ``inference_schema``; a JSON object becomes keyword arguments;
-* ``raw``: ``run`` is decorated with ``@rawhttp`` and gets the request.
+* ``raw``: ``@rawhttp`` was used; ``run`` gets the request.
 """
 
 import inspect
@@ -14,57 +14,68 @@ import sys
 import traceback
 from time import perf_counter
 
-from . import frames, http, schema
+from . import frames, schema
+from .containers import RequestHeaders
 from .entry import EntryError, user_traceback
+from .form import MULTIPART, URLENCODED
+from .request import Request, query_object
+from .response import encoded
+from .schema import HEADERS, BadRequest
 
 RAW_MARK = "_mooring_rawhttp"
 FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
 UNSERIALISABLE = (
     "The scoring script returned a value that is not JSON serializable. Check the logs for more info."
 )
-NOT_TEXT = "The request body is not valid UTF-8 text."
+FORM = (
+    "mooring: request {}: a body with the content type {} is a form, and as in Azure run() gets '' for it; "
+    "send JSON as application/json, or use @rawhttp and request.form\n"
+)
 
 _dumps = json.JSONEncoder().encode
+_HOP_BY_HOP = frozenset(
+    ("connection", "keep-alive", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade")
+)
+# The front's own; what a script says under these names is not passed on.
+_OURS = frozenset(("x-request-id", "x-ms-request-id"))
+# Whether the entry script has used @rawhttp, on whatever function, as in Azure: run() may be wrapped further.
+_raw = []
 
 
-class BadRequest(Exception):
-    """The request cannot be given to ``run``: a status and a message for the caller."""
+def rawhttp(function):
+    """Makes ``run`` get the HTTP request itself instead of its body."""
+    setattr(function, RAW_MARK, True)
+    _raw.append(function)
+    return function
 
-    def __init__(self, status, message):
-        super().__init__(message)
-        self.status = status
 
+def parameters_of(run):
+    """The parameter for the data, by its name, and whether ``run`` takes ``request_headers``.
 
-def mode_of(run):
-    """The input mode of ``run``.
+    The name is None if the data is passed by position.
 
     Raises:
-        EntryError: its parameters fit none.
+        EntryError: ``run`` cannot be called with one value.
     """
-    if getattr(run, RAW_MARK, False):
-        return "raw"
-    if schema.of(run) is not None:
-        return "schema"
     try:
-        parameters = list(inspect.signature(run).parameters.values())
+        signature = inspect.signature(run)
     except (TypeError, ValueError):
-        return "text"  # a builtin or an extension's function: it will say itself what it does not like
-    if any(parameter.name == "request_headers" for parameter in parameters):
-        return "headers"
-    required = [
-        parameter
-        for parameter in parameters
-        if parameter.default is parameter.empty and parameter.kind in (0, 1)  # positional
-    ]
-    takes_one = any(parameter.kind in (0, 1, 2) for parameter in parameters)
-    if len(required) > 1 or not takes_one:
+        return None, False  # a builtin or an extension's function: it will say itself what it does not like
+    given = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    data = [p for p in given if p.name != HEADERS]
+    required = [p for p in data if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+    if len(required) > 1 or not data:
         raise EntryError(
             "import",
-            "run{} must take exactly one data parameter (and may take request_headers).".format(
-                inspect.signature(run)
-            ),
+            "run{} must take exactly one data parameter (and may take request_headers).".format(signature),
         )
-    return "text"
+    first = (required or data)[0]
+    by_position = first.kind in (first.POSITIONAL_ONLY, first.VAR_POSITIONAL)
+    if len(data) < len(given) and not by_position:
+        return first.name, True
+    if first.kind is first.KEYWORD_ONLY or first is not data[0]:
+        return first.name, False
+    return None, len(data) < len(given)
 
 
 class Scorer:
@@ -73,47 +84,57 @@ class Scorer:
     Args:
         run: the function.
         termination: tells the `SystemExit` of SIGTERM from one that user code raised.
+
+    Attributes:
+        mode: see the module.
+        schema: the `schema.Schema` of a decorated function.
+        stream: the rest of the body of the last answer, as an iterator of bytes; None if that was all.
     """
 
     def __init__(self, run, termination):
         self._run = run
         self._termination = termination
-        self.mode = mode_of(run)
-        self._schema = schema.of(run) if self.mode == "schema" else None
-        parameters = list(inspect.signature(run).parameters) if self.mode == "headers" else []
-        self._data_name = next((name for name in parameters if name != "request_headers"), None)
-
-    def description(self):
-        """What the front must know: ``mode``, and ``schema`` for the OpenAPI description."""
-        if self._schema is None:
-            return {"mode": self.mode}
-        return {"mode": self.mode, "schema": self._schema.description()}
+        self.stream = None
+        self.schema = schema.of(run)
+        raw = bool(_raw) or getattr(run, RAW_MARK, False)
+        if raw and self.schema is not None:
+            raise EntryError("import", "run() cannot be decorated with both @rawhttp and @input_schema.")
+        if self.schema is not None:
+            self.mode = "schema"
+            return
+        self._name, self._wants_headers = parameters_of(run)
+        self.mode = "raw" if raw else "headers" if self._wants_headers else "text"
 
     def answer(self, kind, head, body):
-        """The answering frame's kind, head and body."""
+        """The answering frame's kind, head and body; see `stream` for more of the body."""
         if kind == frames.TEXT:
             request_id = head.decode("utf-8", "replace")
-            call = self._text_call(body)
-        else:
-            request = json.loads(head.decode("utf-8"))
-            request_id = request["id"]
-            call = lambda: self._call(request, body)  # noqa: E731
-        return self._guarded(call, request_id)
-
-    def _text_call(self, body):
-        return lambda: self._run(text(body))
+            if self._name is None:
+                return self._guarded(lambda: self._run(text(body)), request_id)
+            return self._guarded(lambda: self._run(**{self._name: text(body)}), request_id)
+        request = json.loads(head.decode("utf-8"))
+        return self._guarded(lambda: self._call(request, body), request["id"])
 
     def _call(self, request, body):
         if self.mode == "raw":
-            return self._run(http.Request(request, body))
-        headers = http.Headers(request["headers"])
+            return self._given(Request(request, body), RequestHeaders(request["headers"]))
+        headers = RequestHeaders(request["headers"])
         if self.mode == "schema":
-            return self._run(**self._schema.arguments(request, headers, body))
-        data = _dumps(http.query_object(request["query"])) if request["method"] == "GET" else text(body)
-        if self.mode == "headers":
-            arguments = {} if self._data_name is None else {self._data_name: data}
-            return self._run(request_headers=headers, **arguments)
-        return self._run(data)
+            return self._run(**self.schema.arguments(request, headers, body))
+        if request["method"] == "GET":
+            return self._given(_dumps(query_object(request["query"])), headers)
+        kind = headers.get("Content-Type", "").split(";")[0].strip().lower()
+        if kind in URLENCODED or kind == MULTIPART:
+            if body:
+                sys.stderr.write(FORM.format(request["id"], kind))
+            body = b""
+        return self._given(text(body), headers)
+
+    def _given(self, value, headers):
+        named = {HEADERS: headers} if self._wants_headers else {}
+        if self._name is None:
+            return self._run(value, **named)
+        return self._run(**dict(named, **{self._name: value}))
 
     def _guarded(self, call, request_id):
         begin = perf_counter()
@@ -121,20 +142,81 @@ class Scorer:
             result = call()
         except BadRequest as exc:
             return reply(exc.status, {"message": str(exc)})
-        except BaseException as exc:
-            if self._termination.requested:
-                raise
-            log(request_id, "run() raised an exception", user_traceback(exc))
-            return reply(500, {"message": FAILED}, failed=True)
+        except BaseException as exc:  # noqa: BLE001 - user code, sys.exit() included
+            return self._failed(exc, request_id)
         spent = "%.3f" % ((perf_counter() - begin) * 1000.0)
         if hasattr(result, "status_code") and hasattr(result, "get_data"):
-            return response_reply(result, spent)
+            try:
+                return self._response(result, spent)
+            except BaseException as exc:  # noqa: BLE001 - the same
+                return self._failed(exc, request_id)
         try:
-            encoded = _dumps({} if result is None else result).encode("utf-8")
+            body = _dumps({} if result is None else result).encode("utf-8")
         except Exception as exc:  # noqa: BLE001 - objects may raise anything while they are written
             log(request_id, unserialisable_hint(result, exc), traceback.format_exc())
             return reply(500, {"message": UNSERIALISABLE})
-        return frames.RESULT, spent.encode("ascii"), encoded
+        return frames.RESULT, spent.encode("ascii"), body
+
+    def _failed(self, exc, request_id):
+        if self._termination.requested:
+            raise exc
+        log(request_id, "run() raised an exception", user_traceback(exc))
+        return reply(500, {"message": FAILED}, failed=True)
+
+    def _response(self, response, spent):
+        """A REPLY frame for an ``AMLResponse``, or for a Flask response."""
+        streamed = bool(getattr(response, "is_streamed", False))
+        pairs = [(str(name).lower(), str(value)) for name, value in response.headers.items()]
+        failed = bool(getattr(response, "run_function_failed", False)) or response.status_code >= 500
+        if "content-type" not in [name for name, _ in pairs] and response.content_type:
+            pairs.append(("content-type", response.content_type))
+        left_out = _HOP_BY_HOP | _OURS
+        if not streamed:
+            left_out |= {"content-length"}
+        if response.status_code == 304:
+            left_out |= {"content-type", "content-length"}
+        head = {
+            "status": response.status_code,
+            "headers": [pair for pair in pairs if pair[0] not in left_out],
+            "ms": spent,
+            "failed": failed,
+        }
+        body = b""
+        if streamed:
+            # The first part before the head: what fails before it has begun is an error, not half an answer.
+            parts = Body(response)
+            body = next(parts, None)
+            if body is None:
+                body = b""
+            else:
+                self.stream = parts
+                head["stream"] = True
+        else:
+            body = response.get_data()
+        return frames.REPLY, _dumps(head).encode("ascii"), body
+
+
+class Body:
+    """The parts of a streamed body as bytes; empty ones are left out."""
+
+    def __init__(self, response):
+        self._response = response
+        own = getattr(response, "iter_encoded", None)
+        self._parts = iter(own() if own is not None else encoded(response.response))
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        for part in self._parts:
+            if part:
+                return part
+        self.close()
+        raise StopIteration
+
+    def close(self):
+        """Closes the response, and with it the user's generator."""
+        self._response.close()
 
 
 def text(body):
@@ -146,29 +228,13 @@ def text(body):
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError as exc:
-        raise BadRequest(400, NOT_TEXT) from exc
+        raise BadRequest(400, "Input cannot be decoded as UTF-8: {}".format(exc)) from exc
 
 
 def reply(status, message, failed=False):
     """A REPLY frame with a JSON body."""
     head = {"status": status, "headers": [["content-type", "application/json"]], "ms": None, "failed": failed}
     return frames.REPLY, _dumps(head).encode("ascii"), _dumps(message).encode("utf-8")
-
-
-def response_reply(response, spent):
-    """A REPLY frame for an ``AMLResponse``, or for a Flask response."""
-    failed = bool(getattr(response, "run_function_failed", False)) or response.status_code >= 500
-    headers = [[str(name).lower(), str(value)] for name, value in dict(response.headers).items()]
-    names = [name for name, _ in headers]
-    if "content-type" not in names:
-        headers.append(["content-type", response.content_type])
-    head = {
-        "status": response.status_code,
-        "headers": [pair for pair in headers if pair[0] != "content-length"],
-        "ms": None if failed else spent,
-        "failed": failed,
-    }
-    return frames.REPLY, _dumps(head).encode("ascii"), response.get_data()
 
 
 def unserialisable_hint(result, exc):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import mooring
-from mooring.cli import backup, environment, image, model, server, service, token, workspace
+from mooring.cli import backup, environment, image, model, serve, server, service, token, workspace
 from mooring.cli.session import Group
 
 HELP = """Deploy trained models with the Azure ML v1 workflow, on your own hardware.
@@ -49,6 +49,7 @@ def root(
 
 
 server.add(app)
+serve.add(app)
 backup.add(app)
 app.add_typer(workspace.app, name="workspace")
 app.add_typer(model.app, name="model")

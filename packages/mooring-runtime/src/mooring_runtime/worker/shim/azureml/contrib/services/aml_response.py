@@ -1,5 +1,5 @@
 """``from azureml.contrib.services.aml_response import AMLResponse``."""
 
-from _mooring_worker.http import Response as AMLResponse
+from _mooring_worker.response import Response as AMLResponse
 
 __all__ = ["AMLResponse"]
