@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -170,4 +171,5 @@ class RunningServer:
 
 def kill_all(home: Path) -> None:
     for pid in processes_below(home):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it ended with another one that was killed
+            os.kill(pid, signal.SIGKILL)

@@ -50,7 +50,10 @@ class SupervisorClient:
             SupervisorUnavailable: it does not start, or not answer in time.
         """
         if not self.alive():
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise SupervisorUnavailable(f"the supervisor does not start: {error}") from error
             command = [sys.executable, "-m", "mooring_runtime.supervisor"]
             started = subprocess.run(
                 [*command, "--dir", str(self._directory), "--detach"],
