@@ -213,7 +213,8 @@ def assert_gone(home: Path, directories: set[Path], uris: set[str]) -> None:
         assert not directory.exists()
         assert not proctable.marked(f"{MARK}={directory}")
         assert not remains.groups(directory)
-    assert not [c for c in processes_below(home).values() if "mooring_server" not in c]
+    left = [c for c in processes_below(home).values() if "mooring_server" not in c]
+    assert not left, left
     for uri in uris:
         with socket.socket() as probe:  # without SO_REUSEPORT: it fails if anybody has it
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -37,6 +37,15 @@ def supervisors(root: Path) -> dict[int, Path]:
     return found
 
 
+def _supervisors_of(directory: Path) -> list[int]:
+    return [pid for pid, found in supervisors(directory.parent).items() if found == directory]
+
+
+def _kill_supervisors(directory: Path) -> None:
+    for pid in _supervisors_of(directory):
+        proctable.kill(pid)
+
+
 def _directory(process: Path) -> Path | None:
     try:
         arguments = (process / "cmdline").read_bytes().split(b"\0")
@@ -64,11 +73,12 @@ def ended(directory: Path, drain_seconds: float = 5.0) -> Iterator[None]:
         SupervisorClient(directory).stop(drain_seconds)
     with ExitStack() as stack:
         if not _within(ENDS_SECONDS, lambda: _take(stack, directory)):
-            for pid, found in supervisors(directory.parent).items():
-                if found == directory:
-                    proctable.kill(pid)
+            _kill_supervisors(directory)
             if not _within(DIES_SECONDS, lambda: _take(stack, directory)):
                 raise NotEnded(f"the supervisor in {directory} does not end")
+        # It gives the lock back before its interpreter has ended.
+        if not _within(ENDS_SECONDS, lambda: not _supervisors_of(directory)):
+            _kill_supervisors(directory)
         kill_left(directory)
         if not _within(DIES_SECONDS, lambda: not proctable.marked(f"{MARK}={directory}")):
             raise NotEnded(f"processes started in {directory} do not end")
