@@ -219,7 +219,7 @@ class HttpConnection(asyncio.Protocol):
         """Ends the connection so that the caller sees that the answer is not complete.
 
         Args:
-            reset: what is not sent yet is thrown away; needed where the end of the connection would be that of the body.
+            reset: throw away what is not sent yet; where the end of the connection would be that of the body.
         """
         if self._transport is None:
             return
