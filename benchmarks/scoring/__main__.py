@@ -48,13 +48,13 @@ def train(folder: Path) -> dict[str, tuple[Path, Question]]:
 
 
 def prepare(server: Server, app: Path) -> str:
-    """Installs the server; its version.
+    """Installs the server, and writes the model as it wants it; its version.
 
     Raises:
         NotInstallable: it cannot be made here.
     """
     python = environment(server.lock) / "bin" / "python"
-    if server.lock == "mlflow" and not (app / "mlflow-model").exists():
+    if server.lock == "mlflow":
         command = [str(python), "mlflow_model.py", "mlflow-model"]
         env = {**os.environ, **worker_env(app)}
         done = subprocess.run(command, cwd=app, check=False, capture_output=True, text=True, env=env)
@@ -63,45 +63,78 @@ def prepare(server: Server, app: Path) -> str:
     return server.version()
 
 
-def measure(
-    servers: Sequence[Server], app: Path, question: Question, rounds: int, seconds: float
-) -> tuple[dict[str, list[Visit]], dict[str, str]]:
-    """The visits of each server, and the reasons of those that are missing."""
-    visits: dict[str, list[Visit]] = {}
-    missing: dict[str, str] = {}
-    for number in range(rounds):
+class Comparison:
+    """The servers with one model.
+
+    Attributes:
+        versions: of the servers that are there.
+        visits: of the servers that could be measured.
+        missing: why the others could not.
+    """
+
+    def __init__(self, servers: Sequence[Server], app: Path, question: Question) -> None:
+        self.versions: dict[str, str] = {}
+        self.visits: dict[str, list[Visit]] = {}
+        self.missing: dict[str, str] = {}
+        self._servers = servers
+        self._app = app
+        self._question = question
         for server in servers:
-            if server.name in missing:
-                continue
-            sys.stderr.write(f"round {number + 1} of {rounds}: {server.name}\n")
-            try:
-                prepare(server, app)
-                seen = visit(server, app, question, seconds)
-            except (NotInstallable, NotStarted) as reason:
-                missing[server.name] = str(reason)
-                visits.pop(server.name, None)
-                continue
-            visits.setdefault(server.name, []).append(seen)
-    return visits, missing
+            self._prepare(server)
+
+    def _prepare(self, server: Server) -> None:
+        try:
+            self.versions[server.name] = prepare(server, self._app)
+        except NotInstallable as reason:
+            self.missing[server.name] = str(reason)
+
+    def measure(self, rounds: int, seconds: float) -> None:
+        """Visits all so many times.
+
+        Raises:
+            Wrong: a server does not answer as it should.
+        """
+        for number in range(rounds):
+            for server in self._servers:
+                if server.name not in self.missing:
+                    sys.stderr.write(f"round {number + 1} of {rounds}: {server.name}\n")
+                    self._visit(server, seconds)
+
+    def _visit(self, server: Server, seconds: float) -> None:
+        try:
+            seen = visit(server, self._app, self._question, seconds)
+        except NotStarted as reason:
+            self.missing[server.name] = str(reason)
+            self.visits.pop(server.name, None)
+        else:
+            self.visits.setdefault(server.name, []).append(seen)
+
+    def show(self, model: str) -> None:
+        """The tables."""
+        print(f"{model} model: {MODELS[model]}")
+        print("\n".join(report.table(self.visits)))
+        for server, reason in self.missing.items():
+            print(f"{server:<32}not measured: {reason}")
+        targets = report.cheap_targets(self.visits) if model == "cheap" else report.heavy_targets(self.visits)
+        print("", *(target.line() for target in targets), "", sep="\n", flush=True)
 
 
 def compare(models: Sequence[str], servers: Sequence[Server], rounds: int, seconds: float) -> None:
     """Measures and prints."""
-    print(f"{platform.machine()}, {os.cpu_count()} cores; {rounds} rounds of {seconds:g} s a load\n")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores; {rounds} rounds of {seconds:g} s a load\n", flush=True
+    )
+    versions: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="mooring-scoring-") as name:
         made = train(Path(name))
         for model in models:
-            visits, missing = measure(servers, *made[model], rounds, seconds)
-            print(f"{model} model: {MODELS[model]}")
-            print("\n".join(report.table(visits)))
-            for server, reason in missing.items():
-                print(f"{server:<32}not measured: {reason}")
-            targets = report.cheap_targets(visits) if model == "cheap" else report.heavy_targets(visits)
-            print("", *(target.line() for target in targets), sep="\n")
-            print(flush=True)
-    print("settings")
+            comparison = Comparison(servers, *made[model])
+            comparison.measure(rounds, seconds)
+            comparison.show(model)
+            versions |= comparison.versions
     for server in servers:
-        print(f"{server.name:<32}{server.settings}")
+        if server.name in versions:
+            print(f"{f'{server.name} {versions[server.name]}':<40}{server.settings}")
 
 
 def main() -> int:

@@ -94,8 +94,18 @@ def apply(
         path = Path(folder) / "request.lua"
         path.write_text(script(body, headers), encoding="utf-8")
         command = [program, "--threads", "1", "--connections", str(connections)]
-        command += ["--duration", f"{seconds:.0f}s", "--timeout", f"{TIMEOUT_SECONDS}s", "--script", str(path), url]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        command += [
+            "--duration",
+            f"{seconds:.0f}s",
+            "--timeout",
+            f"{TIMEOUT_SECONDS}s",
+            "--script",
+            str(path),
+            url,
+        ]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
             try:
                 try:
                     output, _ = process.communicate(timeout=seconds / 2)

@@ -18,7 +18,9 @@ def _azureml(environment: Path, port: int) -> list[str]:
 
 
 def _kserve(environment: Path, port: int) -> list[str]:
-    return [str(environment / "bin" / "python"), "kserve_server.py", str(port)]
+    flags = ["--http_port", str(port), "--workers", str(WORKERS), "--enable_grpc", "false"]
+    quiet = ["--log_config_file", "logging.json", "--enable_latency_logging", "false"]
+    return [str(environment / "bin" / "python"), "kserve_server.py", *flags, *quiet]
 
 
 def _bentoml(environment: Path, port: int) -> list[str]:
@@ -32,12 +34,31 @@ def _litserve(environment: Path, port: int) -> list[str]:
 
 def _mlflow(environment: Path, port: int) -> list[str]:
     command = [str(environment / "bin" / "mlflow"), "models", "serve", "-m", "mlflow-model"]
-    return [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", str(WORKERS), "--env-manager", "local"]
+    return [
+        *command,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        str(WORKERS),
+        "--env-manager",
+        "local",
+    ]
 
 
 def _granian(environment: Path, port: int) -> list[str]:
     command = [str(environment / "bin" / "granian"), "--interface", "wsgi", "--http", "1", "--no-ws"]
-    options = ["--workers", str(WORKERS), "--blocking-threads", "1", "--host", "127.0.0.1", "--port", str(port)]
+    options = [
+        "--workers",
+        str(WORKERS),
+        "--blocking-threads",
+        "1",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     return [*command, *options, "granian_app:app"]
 
 
@@ -45,13 +66,13 @@ SERVERS = (
     Server(
         MOORING,
         "model",
-        "scikit-learn",
-        "as the process target deploys it: supervisor, front, 2 workers in their sandbox; keys, limits, headers, metrics",
+        "mooring-runtime",
+        "as the process target deploys it: supervisor, front, 2 sandboxed workers; keys, limits, headers, metrics",
     ),
     Server(
         BATCHING,
         "model",
-        "scikit-learn",
+        "mooring-runtime",
         "the same, with @batched(max_size=32) on run()",
         script="score_batched.py",
     ),
@@ -66,14 +87,14 @@ SERVERS = (
         REFERENCE,
         "azureml",
         "azureml-inference-server-http",
-        "azmlinfsrv --worker_count 2, everything else as it comes",
+        "azmlinfsrv --worker_count 2, a logging.json without a line for each request",
         command=_azureml,
     ),
     Server(
         "KServe",
         "kserve",
         "kserve",
-        "ModelServer(workers=2), v1 protocol, no gRPC, no access log, uvloop",
+        "ModelServer with --workers 2, v1 protocol, no gRPC, no latency or access log, uvloop (its default)",
         path="/v1/models/model:predict",
         field="instances",
         command=_kserve,
@@ -98,7 +119,7 @@ SERVERS = (
         "MLflow",
         "mlflow",
         "mlflow",
-        "mlflow models serve --workers 2, scikit-learn flavour without a signature, 'instances' (no DataFrame)",
+        "mlflow models serve --workers 2, scikit-learn, no signature, 'instances' (no DataFrame), no access log",
         path="/invocations",
         field="instances",
         command=_mlflow,

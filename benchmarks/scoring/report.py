@@ -81,7 +81,13 @@ def cheap_targets(visits: Visits) -> list[Target]:
     targets = []
     at_16 = rate(16)
     if MOORING in visits:
-        for peer, limit in ((REFERENCE, 3.0), ("KServe", 2.0), ("BentoML", 7.0), ("LitServe", 7.0), ("MLflow", 7.0)):
+        for peer, limit in (
+            (REFERENCE, 3.0),
+            ("KServe", 2.0),
+            ("BentoML", 7.0),
+            ("LitServe", 7.0),
+            ("MLflow", 7.0),
+        ):
             if peer in visits:
                 targets.append(Target(f"requests/s, of {peer}'s", ratio(visits, MOORING, peer, at_16), limit))
         peers = [peer for peer in PEERS if peer in visits]

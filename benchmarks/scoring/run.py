@@ -89,9 +89,8 @@ def _first_answer(server: Server, running: Running, body: str, headers: dict[str
     deadline = time.monotonic() + START_SECONDS
     last = "it does not listen"
     while time.monotonic() < deadline:
-        reason = running.ended()
-        if reason is not None:
-            raise NotStarted(reason)
+        if running.ended():
+            raise NotStarted(f"it ended.\n{running.log()}")
         try:
             status, text = _ask(server, running, body, headers)
         except (OSError, http.client.HTTPException) as error:
@@ -101,7 +100,7 @@ def _first_answer(server: Server, running: Running, body: str, headers: dict[str
                 return
             last = f"{status}: {text[:300]!r}"
         time.sleep(POLL_SECONDS)
-    raise NotStarted(f"no answer within {START_SECONDS:g} s; the last: {last}")
+    raise NotStarted(f"no answer within {START_SECONDS:g} s; the last: {last}\n{running.log()}")
 
 
 def _check(server: Server, running: Running, body: str, headers: dict[str, str], question: Question) -> None:
@@ -109,6 +108,8 @@ def _check(server: Server, running: Running, body: str, headers: dict[str, str],
     value: Any = json.loads(text) if status == 200 else None
     if isinstance(value, dict) and len(value) == 1:
         value = next(iter(value.values()))
-    right = isinstance(value, list) and len(value) == 1 and math.isclose(value[0], question.answer, rel_tol=1e-9)
+    right = (
+        isinstance(value, list) and len(value) == 1 and math.isclose(value[0], question.answer, rel_tol=1e-9)
+    )
     if not right:
         raise Wrong(f"{server.name} answered {status} {text[:300]!r}, not {question.answer}")

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 
 from benchmarks.scoring.environments import environment, version
@@ -19,6 +20,7 @@ from mooring_runtime.testing import WORKER_DIR, Service
 
 WORKERS = 2
 STOP_SECONDS = 15.0
+LOG_LINES = 8
 MARK = "MOORING_BENCH_RUN"
 
 
@@ -32,12 +34,14 @@ class Running:
 
     Attributes:
         leader: the process whose session and descendants are the server.
-        ended: says why, when it is no more.
+        ended: whether it is no more.
+        log: the end of what it wrote.
     """
 
     leader: int
     port: int
-    ended: Callable[[], str | None]
+    ended: Callable[[], bool]
+    log: Callable[[], str]
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -47,8 +51,8 @@ class Server:
 
     Attributes:
         name: in the tables.
-        lock: ``requirements/bench-LOCK.txt`` has what it needs.
-        package: whose version is shown.
+        lock: ``requirements/bench-LOCK.txt`` has what it needs; Mooring's own worker needs the model's packages.
+        package: whose version is shown; of this environment, for Mooring.
         settings: what was chosen, for the reader.
         path: of a request for a score.
         field: the member of the request that has the rows.
@@ -71,7 +75,8 @@ class Server:
 
     def version(self) -> str:
         """Of its package."""
-        return version(environment(self.lock), self.package)
+        own = self.command is None
+        return metadata.version(self.package) if own else version(environment(self.lock), self.package)
 
     @contextmanager
     def running(self, app: Path, folder: Path) -> Iterator[Running]:
@@ -104,14 +109,19 @@ def _process(
         process = subprocess.Popen(
             command(python, port),
             cwd=app,
-            env={**worker_env(app), **PEER_ENV, "PATH": f"{python / 'bin'}:{os.environ['PATH']}", MARK: mark},
+            env={**worker_env(app), **PEER_ENV, "PATH": f"{python / 'bin'}:/usr/bin:/bin", MARK: mark},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
     try:
-        yield Running(process.pid, port, lambda: None if process.poll() is None else _end_of(log))
+        yield Running(
+            process.pid,
+            port,
+            lambda: process.poll() is not None,
+            lambda: _end_of(log.read_text("utf-8", "replace")),
+        )
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -147,11 +157,12 @@ def _mooring(script: str, python: Path, app: Path, folder: Path) -> Iterator[Run
         )
         state = service.settled()
         if state["phase"] != "Ready":
-            raise NotStarted(f"{state['failure']['message']}\n{service.log('worker')[-2000:]}")
+            raise NotStarted(f"{state['failure']['message']}\n{_end_of(service.log('worker'))}")
         yield Running(
             service.process.pid,
             state["port"],
-            lambda: None if service.process.poll() is None else "the supervisor has ended",
+            lambda: service.process.poll() is not None,
+            lambda: _end_of(service.log("worker")),
             {"Authorization": f"Bearer {key}"},
         )
     finally:
@@ -159,12 +170,13 @@ def _mooring(script: str, python: Path, app: Path, folder: Path) -> Iterator[Run
 
 
 # One thread for each call in all of them: there are as many workers as cores.
-THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 PEER_ENV = {
     "HOME": os.environ.get("HOME", "/"),
     "BENTOML_DO_NOT_TRACK": "True",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "PYTHONUNBUFFERED": "1",
+    # MLflow starts uvicorn's command.
+    "UVICORN_ACCESS_LOG": "false",
 }
 
 
@@ -173,9 +185,8 @@ def worker_env(app: Path) -> dict[str, str]:
     return {**THREADS, "AZUREML_MODEL_DIR": str(app), "LANG": "C.UTF-8"}
 
 
-def _end_of(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return "it ended: " + "\n".join(lines[-12:])
+def _end_of(log: str) -> str:
+    return "\n".join(log.strip().splitlines()[-LOG_LINES:])
 
 
 def _free_port() -> int:

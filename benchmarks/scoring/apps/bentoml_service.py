@@ -4,7 +4,7 @@ import bentoml
 import score
 
 
-@bentoml.service(workers=2, traffic={"timeout": 60})
+@bentoml.service(workers=2, logging={"access": {"enabled": False}})
 class Scorer:
     """As in BentoML's documentation."""
 

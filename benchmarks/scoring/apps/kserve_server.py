@@ -1,6 +1,4 @@
-"""A Model: KServe parses the JSON of its v1 protocol; two processes share the port."""
-
-import sys
+"""A Model: KServe parses the JSON of its v1 protocol; two processes share the port. It reads its own flags."""
 
 import kserve
 import numpy as np
@@ -26,5 +24,4 @@ class Scorer(kserve.Model):
 if __name__ == "__main__":
     model = Scorer("model")
     model.load()
-    server = kserve.ModelServer(http_port=int(sys.argv[1]), workers=2, enable_grpc=False)
-    server.start([model])
+    kserve.ModelServer().start([model])

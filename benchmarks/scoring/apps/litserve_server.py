@@ -29,5 +29,9 @@ class Scorer(litserve.LitAPI):
 if __name__ == "__main__":
     server = litserve.LitServer(Scorer(), accelerator="cpu", workers_per_device=2, fast_queue=True)
     server.run(
-        host="127.0.0.1", port=int(sys.argv[1]), access_log=False, log_level="warning", generate_client_file=False
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        access_log=False,
+        log_level="warning",
+        generate_client_file=False,
     )
