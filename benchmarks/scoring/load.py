@@ -88,6 +88,22 @@ def apply(
     Raises:
         Wrong: see `parse`.
     """
+    return parse(_output(url, body, headers, connections, seconds, meanwhile))
+
+
+def warm(url: str, body: str, headers: Mapping[str, str], connections: int, seconds: float) -> None:
+    """Load whose figures nobody reads."""
+    _output(url, body, headers, connections, seconds, lambda: None)
+
+
+def _output(
+    url: str,
+    body: str,
+    headers: Mapping[str, str],
+    connections: int,
+    seconds: float,
+    meanwhile: Callable[[], None],
+) -> str:
     program = wrk()
     assert program is not None
     with tempfile.TemporaryDirectory(prefix="mooring-wrk-") as folder:
@@ -115,4 +131,4 @@ def apply(
             except BaseException:
                 process.kill()
                 raise
-    return parse(output)
+    return output

@@ -18,7 +18,7 @@ from benchmarks.scoring.servers import NotStarted, Running, Server
 CONNECTIONS = (1, 16, 64)
 START_SECONDS = 120.0
 POLL_SECONDS = 0.01
-WARM_SECONDS = 1.0
+WARM_SECONDS = 2.0
 CONTENT = {"Content-Type": "application/json"}
 
 
@@ -62,7 +62,7 @@ def visit(server: Server, app: Path, question: Question, seconds: float) -> Visi
             start = time.perf_counter() - begun
             _check(server, running, body, headers, question)
             url = f"http://127.0.0.1:{running.port}{server.path}"
-            load.apply(url, body, headers, 16, WARM_SECONDS)
+            load.warm(url, body, headers, 16, WARM_SECONDS)
             seen: list[int] = []
             samples = {
                 connections: load.apply(
