@@ -25,7 +25,7 @@ from typing import NoReturn
 
 from benchmarks.scoring import report
 from benchmarks.scoring.environments import NotInstallable, environment
-from benchmarks.scoring.load import MISSING, Wrong, wrk
+from benchmarks.scoring.load import MISSING, Silent, Wrong, wrk
 from benchmarks.scoring.peers import SERVERS
 from benchmarks.scoring.run import Question, Visit, visit
 from benchmarks.scoring.servers import THREADS, NotStarted, Server, worker_env
@@ -103,7 +103,7 @@ class Comparison:
     def _visit(self, server: Server, seconds: float) -> None:
         try:
             seen = visit(server, self._app, self._question, seconds)
-        except NotStarted as reason:
+        except (NotStarted, Silent) as reason:
             self.missing[server.name] = str(reason)
             self.visits.pop(server.name, None)
         else:

@@ -36,6 +36,10 @@ class Wrong(Exception):
     """A server gave another answer than the right one; the run is worth nothing."""
 
 
+class Silent(Exception):
+    """A server answered nothing at all in a measurement, which is no wrong answer either."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """What wrk saw in one measurement; latencies in seconds."""
@@ -61,16 +65,19 @@ def parse(output: str) -> Sample:
     """The figures in wrk's output.
 
     Raises:
-        Wrong: a request was not answered, or not with a status below 400.
+        Wrong: a request failed, or its answer had a status of 400 or more.
+        Silent: none was answered.
     """
     line = next((line for line in output.splitlines() if line.startswith('{"requests"')), None)
     if line is None:
         raise Wrong(f"wrk printed no figures: {output.strip()}")
     seen = json.loads(line)
     faults = {name: seen[name] for name in FAULTS if seen[name]}
-    if faults or not seen["requests"]:
+    if faults:
         said = ", ".join(f"{count} of kind '{name}'" for name, count in faults.items())
-        raise Wrong(f"{seen['requests']} requests, errors: {said or 'none'}")
+        raise Wrong(f"{seen['requests']} requests, errors: {said}")
+    if not seen["requests"]:
+        raise Silent(f"no request was answered in {seen['duration'] / 1e6:.1f} s of load")
     rate = seen["requests"] / (seen["duration"] / 1e6)
     return Sample(rate, seen["p50"] / 1e6, seen["p99"] / 1e6, seen["max"] / 1e6)
 
@@ -86,7 +93,7 @@ def apply(
     """Load for whole ``seconds``; ``meanwhile`` is called when half of them are over.
 
     Raises:
-        Wrong: see `parse`.
+        Wrong, Silent: see `parse`.
     """
     return parse(_output(url, body, headers, connections, seconds, meanwhile))
 

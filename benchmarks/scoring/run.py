@@ -52,6 +52,7 @@ def visit(server: Server, app: Path, question: Question, seconds: float) -> Visi
         NotStarted: the server does not come up.
         NotInstallable: its environment cannot be made.
         Wrong: it does not answer as it should.
+        Silent: it does not answer under load.
     """
     body = server.body(question.row)
     with tempfile.TemporaryDirectory(prefix="mooring-bench-") as name:
