@@ -35,7 +35,7 @@ def test_a_request_that_fails_fails_the_run(fault: str) -> None:
 
 
 def test_nothing_answered_is_no_figure() -> None:
-    with pytest.raises(Silent, match="no request was answered in 2.0 s"):
+    with pytest.raises(Silent, match=r"no request was answered in 2\.0 s"):
         load.parse(output(requests=0))
 
 
