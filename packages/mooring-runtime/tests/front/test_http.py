@@ -157,6 +157,7 @@ def test_what_is_not_http_gets_400_or_nothing(data: bytes) -> None:
     [
         b"POST /a HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"POST /a HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
         b"POST /a HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         b"GET /%FF HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET /a\x01 HTTP/1.1\r\n\r\n",
@@ -218,6 +219,20 @@ def test_a_caller_that_waits_to_be_asked_for_the_body() -> None:
         writer.write(b"1")
         assert await reader.readuntil(b"\r\n\r\n") != b""
         assert await reader.readexactly(12) == b"POST /a  x 1"
+        writer.close()
+
+    play(scene)
+
+
+def test_a_refusal_of_one_who_waits_to_be_asked() -> None:
+    async def scene(world: World) -> None:
+        reader, writer = await world.connect()
+        writer.write(b"POST /early HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+        head = await reader.readuntil(b"early")
+        assert head.startswith(b"HTTP/1.1 401 ")
+        assert b"connection: close\r\n" in head
+        writer.write(b"1")
+        assert await reader.read() == b""
         writer.close()
 
     play(scene)

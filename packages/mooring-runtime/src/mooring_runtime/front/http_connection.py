@@ -251,10 +251,18 @@ class HttpConnection(asyncio.Protocol):
         """Answers what is no request, and ends."""
         if self.lost or self.closing:
             return
+        broken, self._reading = self._reading, None
+        if self.current is not None and self.current is broken and not broken.answered:
+            broken.complete = True
+            broken.keep_alive = False
+            broken.respond(status, [("content-type", "text/plain; charset=utf-8")], message.encode())
+            return
         if self.current is not None:
-            # Another answer is under way: after it nothing can be said that the caller would not misread.
+            # Another answer is under way, or given: after it nothing can be said that the caller would not misread.
             self.closing = True
             self.current.keep_alive = False
+            if self.current.answered:
+                self.close()
             return
         self.current = HttpRequest(self, "GET", ("", ""), [], version="1.1", keep_alive=False)
         self.current.complete = True

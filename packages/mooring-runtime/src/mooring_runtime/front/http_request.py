@@ -181,6 +181,8 @@ class HttpRequest:
         """Answers."""
         if self._connection.lost or self.answered:
             return
+        if not self.complete and self._whole is None and "expect" in self._index:
+            self.keep_alive = False  # nobody can tell whether the body will come now
         head = self._head(status, headers)
         if status in WITHOUT_BODY:
             body = b""
