@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from time import perf_counter
 from urllib.parse import parse_qsl
 
 from mooring_runtime.front.auth import Keys
@@ -13,6 +14,7 @@ from mooring_runtime.front.contract import Contract
 from mooring_runtime.front.dispatch import Dispatcher
 from mooring_runtime.front.exchange import BodyTooLarge, ClientGone, Exchange, Headers
 from mooring_runtime.front.identity import IdTooLong, identify
+from mooring_runtime.front.scrape import Scrape
 from mooring_runtime.front.swagger import NoSuchVersion
 from mooring_runtime.worker import frames
 
@@ -76,17 +78,23 @@ class ScoringApp:
     Args:
         loop: the event loop.
         dispatcher: the way to the workers.
+        ask: asks the supervisor for what `Scrape.told` takes.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, dispatcher: Dispatcher, ask: Callable[[], None]
+    ) -> None:
         self._loop = loop
         self._dispatcher = dispatcher
+        self.metrics = dispatcher.metrics
+        self.scrape = Scrape(self.metrics, dispatcher, ask)
         self._routes: dict[str, Callable[[Exchange], Awaitable[None]]] = {
-            "/score": self._score,
+            "/score": self._counted,
             "/": self._healthy,
             "/livez": self._healthy,
             "/readyz": self._ready,
             "/swagger.json": self._swagger,
+            "/metrics": self._metrics,
         }
         self.keys = Keys()
         self.max_request_bytes = 100 << 20
@@ -167,6 +175,18 @@ class ScoringApp:
             return
         exchange.respond(200, [*headers, *JSON_HEADERS], content)
 
+    async def _metrics(self, exchange: Exchange) -> None:
+        await self.scrape.answer(exchange, self.keys)
+
+    async def _counted(self, exchange: Exchange) -> None:
+        metrics = self.metrics
+        metrics.begun += 1
+        begin = perf_counter()
+        try:
+            await self._score(exchange)
+        finally:
+            metrics.answered(exchange.status, perf_counter() - begin)
+
     async def _score(self, exchange: Exchange) -> None:
         identified = self._identified(exchange)
         if identified is None or self._answered(exchange, identified[1]):
@@ -207,6 +227,7 @@ class ScoringApp:
 
     async def _run(self, exchange: Exchange, body: bytes, request_id: str, headers: Headers) -> None:
         if self.stopping:
+            self.metrics.refuse("stopping")
             _answer(
                 exchange, 503, "The service is stopping.", [*headers, RUN_NOT_FAILED, ("retry-after", "1")]
             )
@@ -225,6 +246,7 @@ class ScoringApp:
             headers = _without(headers, reply.headers)
         headers.append(RUN_FAILED if reply.failed else RUN_NOT_FAILED)
         if reply.milliseconds is not None:
+            self.metrics.run.observe(float(reply.milliseconds) / 1000)
             headers.append(("x-ms-run-fn-exec-ms", reply.milliseconds))
         headers.extend(reply.headers)
         if reply.stream is not None:

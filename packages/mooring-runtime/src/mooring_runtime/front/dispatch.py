@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mooring_runtime.front.channel import Channel, Reply, ScoringFailed, Ticket
+from mooring_runtime.front.metrics import Metrics
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class Waiting:
     """A ticket in the queue."""
 
     ticket: Ticket
+    since: float
     deadline: float
 
 
@@ -63,6 +65,7 @@ class Dispatcher:
         self._idle: deque[Channel] = deque()
         self._waiting: deque[Waiting] = deque()
         self._sweep: asyncio.TimerHandle | None = None
+        self.metrics = Metrics()
         self.channels: dict[str, Channel] = {}
         self.limits = Limits()
         self.active = False
@@ -72,6 +75,11 @@ class Dispatcher:
         """Requests that wait or run."""
         busy = sum(channel.ticket is not None for channel in self.channels.values())
         return busy + len(self._waiting)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait."""
+        return len(self._waiting)
 
     @property
     def ready(self) -> bool:
@@ -88,20 +96,24 @@ class Dispatcher:
             ScoringFailed: no revision is active, or the queue is full.
         """
         if self._idle:
+            self.metrics.queue_wait.counts[0] += 1
             self._send(self._idle.popleft(), ticket)
             return ticket.future
         if not self.active:
+            self.metrics.refuse("not ready")
             raise ScoringFailed(
                 503, "The service is not ready: no revision has been started yet.", retry_after=1
             )
         if len(self._waiting) >= self.limits.max_queue:
+            self.metrics.refuse("queue full")
             raise ScoringFailed(
                 503,
                 f"The service is overloaded: {len(self._waiting)} requests are waiting already.",
                 retry_after=1,
             )
         wait = self.limits.max_queue_wait_ms / 1000
-        self._waiting.append(Waiting(ticket, self._loop.time() + wait))
+        now = self._loop.time()
+        self._waiting.append(Waiting(ticket, now, now + wait))
         if self._sweep is None:
             self._sweep = self._loop.call_later(wait, self._expire)
         return ticket.future
@@ -140,6 +152,7 @@ class Dispatcher:
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.ticket.future.done():
+                self.metrics.queue_wait.observe(self._loop.time() - waiting.since)
                 self._send(channel, waiting.ticket)
                 return
         self._idle.append(channel)
@@ -174,6 +187,7 @@ class Dispatcher:
                 return
             self._waiting.popleft()
             if not waiting.ticket.future.done():
+                self.metrics.refuse("waited too long")
                 waiting.ticket.future.set_exception(
                     ScoringFailed(
                         503,

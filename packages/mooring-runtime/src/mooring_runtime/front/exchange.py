@@ -19,7 +19,13 @@ class ClientGone(Exception):
 
 
 class Exchange(Protocol):
-    """One HTTP request and the means to answer it, once."""
+    """One HTTP request and the means to answer it, once.
+
+    Attributes:
+        status: of the answer; 0 before it.
+    """
+
+    status: int
 
     @property
     def method(self) -> str:

@@ -32,7 +32,7 @@ SEND_SECONDS = 60.0
 class GranianExchange:
     """An `Exchange` over an RSGI scope and protocol."""
 
-    __slots__ = ("_headers", "_proto", "_scope", "method", "path")
+    __slots__ = ("_headers", "_proto", "_scope", "method", "path", "status")
 
     def __init__(self, scope: Any, proto: Any) -> None:
         self._scope = scope
@@ -40,6 +40,7 @@ class GranianExchange:
         self._headers = scope.headers
         self.method: str = scope.method
         self.path: str = scope.path
+        self.status = 0
 
     @property
     def query(self) -> str:
@@ -101,10 +102,12 @@ class GranianExchange:
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """Answers."""
+        self.status = status
         self._proto.response_bytes(status, headers, body)
 
     async def respond_stream(self, status: int, headers: Headers, stream: BodyStream) -> None:
         """Answers with a body in parts; see `Exchange.respond_stream`."""
+        self.status = status
         connection = Connection(str(self._scope.client))
         transport = self._proto.response_stream(status, headers)
         gone = asyncio.ensure_future(self._proto.client_disconnect())

@@ -4,8 +4,9 @@ JSON lines over a socket. The supervisor says what shall be, whole, each time it
 
     {"op": "sync", "service", "auth_keys", "max_request_bytes", "scoring_timeout_ms", "max_queue",
      "max_queue_wait_ms", "active": bool, "mode", "schema": see `mooring_runtime.worker.contract`,
-     "app_root", "workers": [{"id", "socket", "mode", "drain": bool}]}
+     "app_root", "metrics_open": bool, "workers": [{"id", "socket", "mode", "drain": bool}]}
     {"op": "stop", "drain_seconds": 5}
+    {"op": "measured", ...}: see `mooring_runtime.front.scrape`
 
 ``socket`` is a name in the run directory. A worker that is listed takes requests; with ``drain`` it gets no
 more; one that is not listed is forgotten. A switch between revisions is one such message. The front says::
@@ -15,6 +16,7 @@ more; one that is not listed is forgotten. A switch between revisions is one suc
     {"event": "drained", "worker"}               nothing of it is left to do
     {"event": "lost", "worker"}                  its connection ended, or could not be made
     {"event": "stuck", "worker", "request_id"}   it exceeded the scoring timeout
+    {"event": "measure"}                         somebody wants metrics: answer ``measured``
 """
 
 from __future__ import annotations
@@ -64,7 +66,7 @@ class Front:
         self._control.setblocking(False)
         reader, self._writer = await asyncio.open_connection(sock=self._control, limit=LINE_LIMIT)
         self._dispatcher = Dispatcher(loop, drained=self._drained, lost=self._lost, stuck=self._stuck)
-        self._app = ScoringApp(loop, self._dispatcher)
+        self._app = ScoringApp(loop, self._dispatcher, lambda: self._say("measure"))
         self._wanted: set[str] = set()
         self._draining: set[str] = set()
         self._hung: set[str] = set()
@@ -91,7 +93,10 @@ class Front:
             if message["op"] == "stop":
                 await self._finish(float(message["drain_seconds"]))
                 return
-            self._sync(message)
+            if message["op"] == "measured":
+                self._app.scrape.told(message)
+            else:
+                self._sync(message)
 
     async def _finish(self, seconds: float) -> None:
         """Lets the requests that wait or run come to their end."""
@@ -105,6 +110,8 @@ class Front:
         app.keys = Keys(message["auth_keys"])
         app.max_request_bytes = message["max_request_bytes"]
         app.mode = message["mode"]
+        app.scrape.service = message["service"]
+        app.scrape.open = message["metrics_open"]
         app.contract = Contract(message["service"], message["schema"])
         # Both the service's own limit and the script's environment may set one; the shorter holds.
         timeout = min(message["scoring_timeout_ms"], app.contract.scoring_timeout_ms or sys.maxsize)

@@ -146,13 +146,16 @@ class Daemon:
         self._machine.front.port = self._port
         self._machine.front.failure = None
 
-    async def _status(self, _: dict[str, Any]) -> dict[str, Any]:
+    def _rss(self) -> dict[str, int]:
+        """Resident bytes of each worker and what it started."""
         entries = proctable.table()
-        rss = {
+        return {
             name: sum(entry.rss for entry in proctable.family(entries, process.child.pid))
             for name, process in self._workers.items()
         }
-        return {**self._state(rss), "updated": timestamp()}
+
+    async def _status(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {**self._state(self._rss()), "updated": timestamp()}
 
     async def _apply(self, request: dict[str, Any]) -> dict[str, Any]:
         spec = parse(request.get("spec"))
@@ -236,6 +239,10 @@ class Daemon:
         now = self._loop.time()
         event = message["event"]
         name = str(message.get("worker", ""))
+        if event == "measure":
+            if self._front is not None:
+                self._front.send(status.measured(self._machine, self._rss()))
+            return
         if event == "listening":
             self._machine.front.listening(now)
         elif event == "failed":

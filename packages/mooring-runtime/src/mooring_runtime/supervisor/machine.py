@@ -11,6 +11,7 @@ belong to no slot any more (drained, superseded, scaled away) are *leaving*.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from random import Random
@@ -46,6 +47,7 @@ class Machine:
         target: the group that is starting.
         leaving: workers on their way out.
         failure: why the target revision, or what serves, does not run.
+        restarts: workers of the active group that were replaced, by cause.
         front: the front's part of the decisions.
         stopping: `stop` was asked for.
     """
@@ -60,6 +62,7 @@ class Machine:
         self.target: Group | None = None
         self.leaving: list[Worker] = []
         self.failure: Failure | None = None
+        self.restarts: Counter[str] = Counter()
         self.front = FrontControl(policy, random)
         self.stopping = False
 
@@ -136,6 +139,7 @@ class Machine:
             self.failure = how.failure
             return
         slot.restarts += 1
+        self.restarts["ScoringTimeout" if worker.stuck else how.failure.code] += 1
         if worker.ready_at is not None and now - worker.ready_at >= self._policy.stable:
             slot.backoff.reset()
         if worker.stuck:
