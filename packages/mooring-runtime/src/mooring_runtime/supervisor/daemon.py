@@ -21,6 +21,7 @@ from mooring_runtime.supervisor.front_process import FrontProcess
 from mooring_runtime.supervisor.limits import WATCH_SECONDS, Limiter
 from mooring_runtime.supervisor.logs import Output, RotatingLog, timestamp
 from mooring_runtime.supervisor.machine import Machine
+from mooring_runtime.supervisor.memory_watch import MemoryWatch
 from mooring_runtime.supervisor.model import (
     Action,
     Exit,
@@ -61,7 +62,6 @@ class Daemon:
         self._front: FrontProcess | None = None
         self._reservation: Reservation | None = None
         self._wake: asyncio.TimerHandle | None = None
-        self._watch: asyncio.TimerHandle | None = None
         self._written: dict[str, Any] = {}
         self._saved_active: dict[str, Any] | None = None
         self._port: int = 0
@@ -70,6 +70,7 @@ class Daemon:
         """Supervises until stopped; the exit status."""
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
+        self._memory = MemoryWatch(self._loop, self._limiter, self._machine, self._workers, self._step)
         (self._directory / files.RUN).mkdir(mode=0o700, exist_ok=True)
         logs = self._directory / files.LOGS
         self._worker_log = RotatingLog(logs / "worker.log")
@@ -146,16 +147,8 @@ class Daemon:
         self._machine.front.port = self._port
         self._machine.front.failure = None
 
-    def _rss(self) -> dict[str, int]:
-        """Resident bytes of each worker and what it started."""
-        entries = proctable.table()
-        return {
-            name: sum(entry.rss for entry in proctable.family(entries, process.child.pid))
-            for name, process in self._workers.items()
-        }
-
     async def _status(self, _: dict[str, Any]) -> dict[str, Any]:
-        return {**self._state(self._rss()), "updated": timestamp()}
+        return {**self._state(self._memory.rss()), "updated": timestamp()}
 
     async def _apply(self, request: dict[str, Any]) -> dict[str, Any]:
         spec = parse(request.get("spec"))
@@ -232,6 +225,15 @@ class Daemon:
         note("worker %s (%d) is ready, input mode %s", name, process.child.pid, event["mode"])
         family = proctable.family(proctable.table(), process.child.pid)
         self._limiter.bounds(process.revision).group.ready([entry.pid for entry in family])
+        rss = sum(entry.rss for entry in family)
+        self._machine.measured(name, rss)
+        limit = process.revision.max_rss_bytes
+        if limit is not None and rss >= limit:
+            note(
+                "worker %s needs %d MiB after init(), no less than MOORING_WORKER_MAX_RSS: it stays",
+                name,
+                rss >> 20,
+            )
         self._machine.worker_ready(name, event["mode"], event.get("schema"), self._loop.time())
         self._step()
 
@@ -241,7 +243,7 @@ class Daemon:
         name = str(message.get("worker", ""))
         if event == "measure":
             if self._front is not None:
-                self._front.send(status.measured(self._machine, self._rss()))
+                self._front.send(status.measured(self._machine, self._memory.rss()))
             return
         if event == "listening":
             self._machine.front.listening(now)
@@ -347,20 +349,7 @@ class Daemon:
             at = min(at or float("inf"), self._loop.time() + WATCH_SECONDS)
         if at is not None:
             self._wake = self._loop.call_at(at, self._step)
-        if self._watch is None and self._limiter.watching:
-            self._watch = self._loop.call_later(WATCH_SECONDS, self._watch_memory)
-
-    def _watch_memory(self) -> None:
-        """Kills what has grown above its limit, where no control group does."""
-        self._watch = None
-        for bounds in self._limiter.watching:
-            processes = [p for p in self._workers.values() if p.revision.same_processes(bounds.revision)]
-            pid = bounds.exceeded_by([process.child.pid for process in processes])
-            for process in processes:
-                if process.child.pid == pid:
-                    process.child.kill()
-        if self._limiter.watching:
-            self._watch = self._loop.call_later(WATCH_SECONDS, self._watch_memory)
+        self._memory.schedule()
 
     def _state(self, rss: Mapping[str, int]) -> dict[str, Any]:
         machine = self._machine

@@ -33,6 +33,8 @@ class Worker:
         schema: the input and output schema it reported, or None.
         timed_out: it exceeded its init deadline and was aborted.
         stuck: it exceeded the scoring timeout and was aborted.
+        ready_rss: resident bytes when ``init()`` had returned.
+        grown_to: resident bytes for which it is to be replaced; None if it is not.
         drain_by: when waiting for the front's ``drained`` ends.
         kill_at: when SIGKILL follows; None while nothing has been asked of it.
         killed: SIGKILL was sent.
@@ -47,6 +49,8 @@ class Worker:
     schema: Mapping[str, Any] | None = None
     timed_out: bool = False
     stuck: bool = False
+    ready_rss: int = 0
+    grown_to: int | None = None
     drain_by: float | None = None
     kill_at: float | None = None
     killed: bool = False
@@ -54,10 +58,15 @@ class Worker:
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """A place that is to be filled by a worker."""
+    """A place that is to be filled by a worker.
+
+    Attributes:
+        successor: is starting, to take the place of a worker that has grown.
+    """
 
     backoff: Backoff
     worker: Worker | None = None
+    successor: Worker | None = None
     restarts: int = 0
     last_exit: str | None = None
     restart_at: float = 0.0

@@ -8,6 +8,7 @@ from typing import Any
 
 from mooring_runtime.supervisor.failure import Failure, SupervisorError
 
+MAX_RSS = "MOORING_WORKER_MAX_RSS"
 SANDBOX_MODES = ("auto", "bwrap", "landlock", "none")
 NETWORKS = ("auto", "none", "outbound", "all")
 
@@ -64,6 +65,12 @@ class RevisionSpec:
     cpu_cores: float | None = None
     memory_bytes: int | None = None
     sandbox: SandboxSpec | None = None
+
+    @property
+    def max_rss_bytes(self) -> int | None:
+        """Resident memory at which a worker is replaced: ``MOORING_WORKER_MAX_RSS`` (MiB) of ``env``."""
+        text = self.env.get(MAX_RSS, "")
+        return int(text) << 20 if text else None
 
     def same_processes(self, other: RevisionSpec) -> bool:
         """Whether workers of ``other`` can serve as workers of this one."""
@@ -170,6 +177,9 @@ def parse_revision(data: Any) -> RevisionSpec:
     env = checked.get("env", {})
     if not all(isinstance(key, str) and isinstance(value, str) for key, value in env.items()):
         raise invalid("revision.env must map text to text.")
+    limit = env.get(MAX_RSS, "")
+    if limit and not (limit.isascii() and limit.isdigit() and int(limit)):
+        raise invalid(f"{MAX_RSS} must be a whole number of MiB above 0, not {limit!r}.")
     if checked.get("sandbox") is not None:
         checked["sandbox"] = _parse_sandbox(checked["sandbox"])
     return RevisionSpec(**checked)

@@ -105,6 +105,8 @@ def workers(machine: Machine, pids: Mapping[str, int], rss: Mapping[str, int]) -
         for slot in group.slots if group is not None else ():
             revision = group.revision.id if group is not None else ""
             rows.append(_row(slot.worker, revision, slot, pids, rss))
+            if slot.successor is not None:
+                rows.append(_row(slot.successor, revision, None, pids, rss))
     rows += [_row(worker, worker.revision.id, None, pids, rss) for worker in machine.leaving]
     return rows
 
