@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import signal
@@ -98,6 +99,17 @@ def test_serve_reload_and_stop(folder: Path, started: list[Command]) -> None:
     assert '"version": 22' in command.post(b"x")
     assert command.end() == 0
     assert list((folder.parent / "tmp").iterdir()) == []
+
+
+def test_logs_as_json(folder: Path, started: list[Command]) -> None:
+    command = Command(folder, "score.py", "--log_format", "json")
+    started.append(command)
+    command.post(b"x")
+    command.said("model folder None")
+    assert command.end() == 0
+    lines = [json.loads(line) for line in command.output.splitlines()]
+    assert [line["message"] for line in lines if "worker" in line] == ["model folder None"]
+    assert lines[-1]["message"] == "Stopping."
 
 
 def test_a_script_that_cannot_serve(folder: Path, started: list[Command]) -> None:

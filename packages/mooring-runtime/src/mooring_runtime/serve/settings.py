@@ -99,6 +99,8 @@ def settle(given: argparse.Namespace, environ: Mapping[str, str], here: Path) ->
         env["AZUREML_MODEL_DIR"] = str((here / given.model_dir).resolve())
     if given.access_control_allow_origins is not None:
         env["AML_CORS_ORIGINS"] = given.access_control_allow_origins
+    if given.log_format is not None:
+        env["MOORING_LOG_FORMAT"] = given.log_format
     if given.debug_port:
         env["MOORING_DEBUG_PORT"] = str(given.debug_port)
         env["MOORING_DEBUG_WAIT"] = "1" if given.debug_wait else ""

@@ -299,7 +299,7 @@ class Daemon:
                 worker.id,
                 worker.revision,
                 directory=self._directory,
-                output=Output(self._worker_log.write),
+                log=self._worker_log,
                 joins=bounds.group.joins,
                 sandbox=sandbox,
                 count_processes=bounds.count_processes,

@@ -62,7 +62,8 @@ class FrontProcess:
                 cwd=None,
                 directory=directory,
                 pass_fds=(theirs.fileno(),),
-                output=output,
+                outputs=[output],
+                last=output.tail,
             )
         except OSError:
             self._socket.close()

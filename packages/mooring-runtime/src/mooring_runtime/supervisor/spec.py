@@ -9,6 +9,7 @@ from typing import Any
 from mooring_runtime.supervisor.failure import Failure, SupervisorError
 
 MAX_RSS = "MOORING_WORKER_MAX_RSS"
+LOG_FORMAT = "MOORING_LOG_FORMAT"
 SANDBOX_MODES = ("auto", "bwrap", "landlock", "none")
 NETWORKS = ("auto", "none", "outbound", "all")
 
@@ -71,6 +72,11 @@ class RevisionSpec:
         """Resident memory at which a worker is replaced: ``MOORING_WORKER_MAX_RSS`` (MiB) of ``env``."""
         text = self.env.get(MAX_RSS, "")
         return int(text) << 20 if text else None
+
+    @property
+    def json_logs(self) -> bool:
+        """Whether what the workers print is logged as JSON: ``MOORING_LOG_FORMAT`` of ``env``."""
+        return self.env.get(LOG_FORMAT) == "json"
 
     def same_processes(self, other: RevisionSpec) -> bool:
         """Whether workers of ``other`` can serve as workers of this one."""
@@ -177,6 +183,8 @@ def parse_revision(data: Any) -> RevisionSpec:
     env = checked.get("env", {})
     if not all(isinstance(key, str) and isinstance(value, str) for key, value in env.items()):
         raise invalid("revision.env must map text to text.")
+    if env.get(LOG_FORMAT, "text") not in {"text", "json"}:
+        raise invalid(f"{LOG_FORMAT} must be text or json, not {env[LOG_FORMAT]!r}.")
     limit = env.get(MAX_RSS, "")
     if limit and not (limit.isascii() and limit.isdigit() and int(limit)):
         raise invalid(f"{MAX_RSS} must be a whole number of MiB above 0, not {limit!r}.")

@@ -153,14 +153,20 @@ class Scorer:
         try:
             body = _dumps({} if result is None else result).encode("utf-8")
         except Exception as exc:  # noqa: BLE001 - objects may raise anything while they are written
-            log(request_id, unserialisable_hint(result, exc), traceback.format_exc())
+            self.log(request_id, unserialisable_hint(result, exc), traceback.format_exc())
             return reply(500, {"message": UNSERIALISABLE})
         return frames.RESULT, spent.encode("ascii"), body
+
+    @staticmethod
+    def log(request_id, what, trace):
+        """One block in the log, with the id that the caller got."""
+        sys.stderr.write("mooring: request {}: {}\n{}\n".format(request_id, what, trace.rstrip()))
+        sys.stderr.flush()
 
     def _failed(self, exc, request_id):
         if self._termination.requested:
             raise exc
-        log(request_id, "run() raised an exception", user_traceback(exc))
+        self.log(request_id, "run() raised an exception", user_traceback(exc))
         return reply(500, {"message": FAILED}, failed=True)
 
     def _response(self, response, spent):
@@ -247,9 +253,3 @@ def unserialisable_hint(result, exc):
     if "numpy" in sys.modules:
         return hint + ". NumPy values need .tolist() or .item()"
     return hint
-
-
-def log(request_id, what, trace):
-    """One block in the log, with the id that the caller got."""
-    sys.stderr.write("mooring: request {}: {}\n{}\n".format(request_id, what, trace.rstrip()))
-    sys.stderr.flush()
