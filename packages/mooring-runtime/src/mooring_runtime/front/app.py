@@ -16,6 +16,7 @@ from mooring_runtime.front.exchange import BodyTooLarge, ClientGone, Exchange, H
 from mooring_runtime.front.identity import IdTooLong, identify
 from mooring_runtime.front.scrape import Scrape
 from mooring_runtime.front.swagger import NoSuchVersion
+from mooring_runtime.front.tracing import Tracing
 from mooring_runtime.worker import frames
 
 HTML = ("content-type", "text/html; charset=utf-8")
@@ -55,6 +56,9 @@ class ScoreTicket:
     def frame(self, mode: str) -> tuple[int, bytes, bytes]:
         """Kind, head and body of the frame."""
         exchange = self._exchange
+        trace = exchange.trace
+        if trace is not None:
+            trace.sent()
         if mode == "text" and exchange.method == "POST":
             kind = exchange.header("content-type")
             if kind is None or not kind.lower().startswith(FORMS):
@@ -64,7 +68,7 @@ class ScoreTicket:
             "method": exchange.method,
             "path": exchange.path,
             "query": exchange.query,
-            "headers": list(exchange.headers()),
+            "headers": list(exchange.headers()) if trace is None else trace.continued(exchange.headers()),
             "host": exchange.host,
             "scheme": exchange.scheme,
             "client": exchange.client,
@@ -87,6 +91,7 @@ class ScoringApp:
         self._loop = loop
         self._dispatcher = dispatcher
         self.metrics = dispatcher.metrics
+        self.tracing = Tracing()
         self.scrape = Scrape(self.metrics, dispatcher, ask)
         self._routes: dict[str, Callable[[Exchange], Awaitable[None]]] = {
             "/score": self._counted,
@@ -182,10 +187,15 @@ class ScoringApp:
         metrics = self.metrics
         metrics.begun += 1
         begin = perf_counter()
+        tracer = self.tracing.tracer
+        if tracer is not None:
+            exchange.trace = tracer.begin(exchange)
         try:
             await self._score(exchange)
         finally:
             metrics.answered(exchange.status, perf_counter() - begin)
+            if exchange.trace is not None:
+                exchange.trace.end(exchange.status)
 
     async def _score(self, exchange: Exchange) -> None:
         identified = self._identified(exchange)
@@ -232,6 +242,8 @@ class ScoringApp:
                 exchange, 503, "The service is stopping.", [*headers, RUN_NOT_FAILED, ("retry-after", "1")]
             )
             return
+        if exchange.trace is not None:
+            exchange.trace.queued(request_id)
         future: asyncio.Future[Reply] = self._loop.create_future()
         try:
             reply = await self._dispatcher.submit(ScoreTicket(exchange, body, request_id, future))
@@ -247,6 +259,8 @@ class ScoringApp:
         headers.append(RUN_FAILED if reply.failed else RUN_NOT_FAILED)
         if reply.milliseconds is not None:
             self.metrics.run.observe(float(reply.milliseconds) / 1000)
+            if exchange.trace is not None:
+                exchange.trace.ran(float(reply.milliseconds))
             headers.append(("x-ms-run-fn-exec-ms", reply.milliseconds))
         headers.extend(reply.headers)
         if reply.stream is not None:

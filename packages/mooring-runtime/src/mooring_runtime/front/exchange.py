@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mooring_runtime.front.stream import BodyStream
+
+if TYPE_CHECKING:
+    from mooring_runtime.front.tracing import RequestTrace
 
 Headers = list[tuple[str, str]]
 
@@ -23,9 +26,11 @@ class Exchange(Protocol):
 
     Attributes:
         status: of the answer; 0 before it.
+        trace: of the request, if requests are traced.
     """
 
     status: int
+    trace: RequestTrace | None
 
     @property
     def method(self) -> str:

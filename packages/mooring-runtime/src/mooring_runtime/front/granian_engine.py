@@ -19,6 +19,7 @@ from granian.server.embed import Server
 from mooring_runtime.front.connection import CallerStalled, Connection
 from mooring_runtime.front.exchange import App, BodyTooLarge, ClientGone, Headers
 from mooring_runtime.front.stream import BodyStream, StreamBroken
+from mooring_runtime.front.tracing import RequestTrace
 
 BACKLOG = 1024
 MAX_CONNECTIONS = 4096
@@ -32,7 +33,7 @@ SEND_SECONDS = 60.0
 class GranianExchange:
     """An `Exchange` over an RSGI scope and protocol."""
 
-    __slots__ = ("_headers", "_proto", "_scope", "method", "path", "status")
+    __slots__ = ("_headers", "_proto", "_scope", "method", "path", "status", "trace")
 
     def __init__(self, scope: Any, proto: Any) -> None:
         self._scope = scope
@@ -41,6 +42,7 @@ class GranianExchange:
         self.method: str = scope.method
         self.path: str = scope.path
         self.status = 0
+        self.trace: RequestTrace | None = None
 
     @property
     def query(self) -> str:

@@ -4,7 +4,8 @@ JSON lines over a socket. The supervisor says what shall be, whole, each time it
 
     {"op": "sync", "service", "auth_keys", "max_request_bytes", "scoring_timeout_ms", "max_queue",
      "max_queue_wait_ms", "active": bool, "mode", "schema": see `mooring_runtime.worker.contract`,
-     "app_root", "metrics_open": bool, "workers": [{"id", "socket", "mode", "drain": bool}]}
+     "app_root", "metrics_open": bool, "telemetry": {"OTEL_...": ""},
+     "workers": [{"id", "socket", "mode", "drain": bool}]}
     {"op": "stop", "drain_seconds": 5}
     {"op": "measured", ...}: see `mooring_runtime.front.scrape`
 
@@ -81,6 +82,7 @@ class Front:
             return 1
         self._engine.stop()
         await asyncio.wait({serving}, timeout=FLUSH_SECONDS)
+        await self._app.tracing.close()
         return 0
 
     def _say(self, event: str, **facts: Any) -> None:
@@ -112,6 +114,7 @@ class Front:
         app.mode = message["mode"]
         app.scrape.service = message["service"]
         app.scrape.open = message["metrics_open"]
+        app.tracing.configure(message["service"], message["telemetry"])
         app.contract = Contract(message["service"], message["schema"])
         # Both the service's own limit and the script's environment may set one; the shorter holds.
         timeout = min(message["scoring_timeout_ms"], app.contract.scoring_timeout_ms or sys.maxsize)

@@ -170,6 +170,7 @@ def front_sync(machine: Machine) -> dict[str, Any] | None:
         "mode": first.mode if first is not None else "text",
         "schema": first.schema if first is not None else None,
         "app_root": machine.active.revision.app_root if machine.active is not None else None,
+        "telemetry": telemetry(spec.revision if machine.active is None else machine.active.revision),
         "metrics_open": machine.active is not None and metrics_open(machine.active.revision),
         "workers": listed,
     }
@@ -182,6 +183,11 @@ def _listed(worker: Worker, *, drain: bool) -> dict[str, Any]:
 def socket_name(worker: str) -> str:
     """The name of a worker's socket in the run directory."""
     return f"{worker}.sock"
+
+
+def telemetry(revision: RevisionSpec) -> dict[str, str]:
+    """The OpenTelemetry variables of a revision."""
+    return {name: value for name, value in revision.env.items() if name.startswith("OTEL_")}
 
 
 def metrics_open(revision: RevisionSpec) -> bool:
