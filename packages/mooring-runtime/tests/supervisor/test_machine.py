@@ -78,7 +78,7 @@ def test_first_apply_starts_front_and_workers() -> None:
     made = machine()
     made.apply(spec(workers=2), 0)
     actions = made.plan(0)
-    assert StartFront("127.0.0.1", 1234) in actions
+    assert StartFront("127.0.0.1", 1234, None) in actions
     assert started(actions) == ["w1", "w2"]
     assert status.phase(made) == "Starting"
     made.worker_ready("w1", "text", None, 1)
@@ -297,7 +297,7 @@ def test_a_dead_front_is_replaced() -> None:
     made.front.exited("signal 9 (SIGKILL)", "", 1)
     assert status.phase(made) == "Degraded"
     assert made.plan(1) == []
-    assert made.plan(1.1) == [StartFront("127.0.0.1", 1234)]
+    assert made.plan(1.1) == [StartFront("127.0.0.1", 1234, None)]
     made.front.listening(2)
     assert status.phase(made) == "Ready"
 
@@ -341,7 +341,7 @@ def test_another_port_moves_the_front() -> None:
     made.front.port = 4321
     assert made.plan(1) == [StopFront(0.0)]
     made.front.exited("exit status 0", "", 2)
-    assert made.plan(2) == [StartFront("127.0.0.1", 4321)]
+    assert made.plan(2) == [StartFront("127.0.0.1", 4321, None)]
     assert made.front.record.restarts == 0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from mooring_runtime.front.stream import BodyStream
+from mooring_runtime.tls import Certificate
 
 if TYPE_CHECKING:
     from mooring_runtime.front.tracing import RequestTrace
@@ -103,18 +104,25 @@ class App(Protocol):
 class Engine(Protocol):
     """An HTTP server in this process's event loop."""
 
-    async def serve(self, app: App, host: str, port: int, listening: Callable[[], None]) -> None:
+    async def serve(
+        self, app: App, host: str, port: int, certificate: Certificate | None, listening: Callable[[], None]
+    ) -> None:
         """Serves until `stop`.
 
         Args:
             app: what answers.
             host: the address to listen on.
             port: bound with SO_REUSEPORT, beside the supervisor's reservation.
+            certificate: for https; None for http.
             listening: called once connections are accepted.
 
         Raises:
             OSError: the address cannot be bound.
         """
+        ...
+
+    def renewed(self) -> None:
+        """The certificate has been read again: new connections get it, those there are go on with the old one."""
         ...
 
     def stop(self) -> None:

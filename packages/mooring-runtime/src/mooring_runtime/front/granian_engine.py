@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from granian._granian import RSGIProtocolClosed, RSGIProtocolError
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.log import LogLevels
 from granian.server.embed import Server
 
@@ -20,6 +20,7 @@ from mooring_runtime.front.connection import CallerStalled, Connection
 from mooring_runtime.front.exchange import App, BodyTooLarge, ClientGone, Headers
 from mooring_runtime.front.stream import BodyStream, StreamBroken
 from mooring_runtime.front.tracing import RequestTrace
+from mooring_runtime.tls import Certificate
 
 BACKLOG = 1024
 MAX_CONNECTIONS = 4096
@@ -136,13 +137,17 @@ class GranianEngine:
 
     def __init__(self) -> None:
         self._server: Server | None = None
+        self._certificate: Certificate | None = None
 
-    async def serve(self, app: App, host: str, port: int, listening: Callable[[], None]) -> None:
+    async def serve(
+        self, app: App, host: str, port: int, certificate: Certificate | None, listening: Callable[[], None]
+    ) -> None:
         """Serves until `stop`; see `Engine.serve`."""
 
         async def target(scope: Any, proto: Any) -> None:
             await app.handle(GranianExchange(scope, proto))
 
+        self._certificate = certificate
         self._server = Server(
             target,
             address=host,
@@ -153,12 +158,23 @@ class GranianEngine:
             backlog=BACKLOG,
             backpressure=MAX_CONNECTIONS,
             log_level=LogLevels.error,
+            ssl_cert=certificate.chain if certificate is not None else None,
+            ssl_key=certificate.key if certificate is not None else None,
+            ssl_protocol_min=SSLProtocols.tls12,
         )
         probe = asyncio.create_task(_until_listening(host, port, listening))
         try:
             await self._server.serve()
         finally:
             probe.cancel()
+
+    def renewed(self) -> None:
+        """Takes the certificate's files as they are now; see `Engine.renewed`."""
+        if self._server is None or self._certificate is None:
+            return
+        chain, key = self._certificate.chain, self._certificate.key
+        self._server.build_ssl_context(chain, key, None, SSLProtocols.tls12, None, [], False)
+        self._server.reload()  # type: ignore[no-untyped-call]
 
     def stop(self) -> None:
         """Stops listening."""

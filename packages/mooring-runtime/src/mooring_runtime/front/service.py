@@ -13,7 +13,8 @@ JSON lines over a socket. The supervisor says what shall be, whole, each time it
 more; one that is not listed is forgotten. A switch between revisions is one such message. The front says::
 
     {"event": "listening"}                       connections are accepted
-    {"event": "failed", "message"}               the address cannot be bound; the process ends
+    {"event": "failed", "message", "code"?}      the address cannot be bound, or (``CertificateUnusable``) the
+                                                 certificate be used; the process ends
     {"event": "drained", "worker"}               nothing of it is left to do
     {"event": "lost", "worker"}                  its connection ended, or could not be made
     {"event": "stuck", "worker", "request_id"}   it exceeded the scoring timeout
@@ -36,9 +37,11 @@ from mooring_runtime.front.channel import Channel, ScoringFailed
 from mooring_runtime.front.contract import Contract
 from mooring_runtime.front.dispatch import Dispatcher, Limits
 from mooring_runtime.front.exchange import Engine
+from mooring_runtime.tls import Certificate, CertificateUnusable
 
 LINE_LIMIT = 64 << 20
 FLUSH_SECONDS = 2.0
+LOOK_SECONDS = 1.0
 
 
 class Front:
@@ -50,12 +53,16 @@ class Front:
         port: the service's port.
         control_fd: the socket to the supervisor.
         run_dir: where the workers' sockets are.
+        tls: paths of certificate and key; None for http.
     """
 
-    def __init__(self, engine: Engine, *, host: str, port: int, control_fd: int, run_dir: str) -> None:
+    def __init__(
+        self, engine: Engine, *, host: str, port: int, control_fd: int, run_dir: str, tls: list[str] | None
+    ) -> None:
         self._engine = engine
         self._host = host
         self._port = port
+        self._tls = tls
         self._control = socket.socket(fileno=control_fd)
         # Short paths to sockets whatever the directory is called: /proc/self/fd/N/name.
         self._run_fd = os.open(run_dir, os.O_PATH | os.O_DIRECTORY)
@@ -71,19 +78,39 @@ class Front:
         self._wanted: set[str] = set()
         self._draining: set[str] = set()
         self._hung: set[str] = set()
+        try:
+            certificate = Certificate(*map(Path, self._tls)) if self._tls is not None else None
+        except CertificateUnusable as exc:
+            self._say("failed", code="CertificateUnusable", message=str(exc))
+            await self._writer.drain()
+            return 1
         serving = asyncio.create_task(
-            self._engine.serve(self._app, self._host, self._port, lambda: self._say("listening"))
+            self._engine.serve(self._app, self._host, self._port, certificate, lambda: self._say("listening"))
         )
+        watching = asyncio.create_task(self._watch(certificate)) if certificate is not None else None
         commands = asyncio.create_task(self._obey(reader))
         done, _ = await asyncio.wait({serving, commands}, return_when=asyncio.FIRST_COMPLETED)
         if serving in done:
             self._say("failed", message=str(serving.exception() or "the HTTP engine ended"))
             await self._writer.drain()
             return 1
+        if watching is not None:
+            watching.cancel()
         self._engine.stop()
         await asyncio.wait({serving}, timeout=FLUSH_SECONDS)
         await self._app.tracing.close()
         return 0
+
+    async def _watch(self, certificate: Certificate) -> None:
+        """Takes over a certificate that is replaced on disk."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            before = certificate.renewals
+            said = certificate.refresh()
+            if certificate.renewals > before:
+                self._engine.renewed()
+            if said is not None:
+                sys.stderr.write(f"{said}\n")
 
     def _say(self, event: str, **facts: Any) -> None:
         self._writer.write(json.dumps({"event": event, **facts}).encode() + b"\n")

@@ -46,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
     add("--worker_count", type=count, help="worker processes [default: WORKER_COUNT, else 1]")
     add("--appinsights_instrumentation_key", help="accepted; nothing is sent to Application Insights")
     add("--access_control_allow_origins", help="origins for CORS, separated by commas")
+    add("--ssl_cert_pem_file", type=Path, help="serve https with this certificate chain (PEM)")
+    add("--ssl_key_pem_file", type=Path, help="the certificate's key (PEM)")
     add("--config_file", help="a JSON file with settings named like the environment variables")
     add("--python", type=Path, help="interpreter for the script [default: the active environment's]")
     add("--log_format", choices=("text", "json"), help="[default: MOORING_LOG_FORMAT, else text]")

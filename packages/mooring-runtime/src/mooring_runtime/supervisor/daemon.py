@@ -37,6 +37,7 @@ from mooring_runtime.supervisor.model import (
 from mooring_runtime.supervisor.sandbox import Sandboxes
 from mooring_runtime.supervisor.spec import Spec, invalid, parse, parse_revision, revision_to_json
 from mooring_runtime.supervisor.worker_process import WorkerProcess
+from mooring_runtime.tls import Certificate, CertificateUnusable
 
 RETRY_SECONDS = 0.2
 ANSWER_SECONDS = 2.0
@@ -154,6 +155,11 @@ class Daemon:
         spec = parse(request.get("spec"))
         if self._machine.stopping:
             raise refused("The service is stopping.")
+        if spec.tls is not None:
+            try:
+                Certificate(Path(spec.tls.certificate), Path(spec.tls.key))
+            except CertificateUnusable as exc:
+                raise SupervisorError(front_control.certificate_unusable(str(exc))) from exc
         self._reserve(spec)
         if self._machine.apply(spec, self._loop.time()):
             files.write_json(self._directory / files.SPEC, spec.to_json(), durable=True)
@@ -248,7 +254,8 @@ class Daemon:
         if event == "listening":
             self._machine.front.listening(now)
         elif event == "failed":
-            self._machine.front.failed(str(message["message"]))
+            unusable = message.get("code") == "CertificateUnusable"
+            self._machine.front.failed(str(message["message"]), unusable=unusable)
         elif event == "drained":
             self._machine.worker_drained(name, now)
         elif event == "stuck":
@@ -331,6 +338,7 @@ class Daemon:
                 self._loop,
                 action.host,
                 action.port,
+                tls=action.tls,
                 directory=self._directory,
                 output=Output(self._front_log.write),
                 said=self._front_said,
@@ -362,10 +370,16 @@ class Daemon:
             rss=rss,
             front_pid=self._front.child.pid if self._front is not None else None,
             port=self._port,
-            url=self._reservation.url if self._reservation is not None else None,
+            url=self._url(),
             limits=self._limiter.isolation(running),
             sandbox=self._sandboxes.state(running),
         )
+
+    def _url(self) -> str | None:
+        if self._reservation is None:
+            return None
+        spec = self._machine.spec
+        return self._reservation.url(tls=spec is not None and spec.tls is not None)
 
     def _save(self) -> None:
         active = self._machine.active

@@ -186,7 +186,7 @@ class Machine:
         """What to do now; the state is changed as if it had been done."""
         actions: list[Action] = []
         if self.spec is not None:
-            actions += self.front.plan(self.spec.host, now)
+            actions += self.front.plan(self.spec.host, self.spec.tls, now)
         if self.stopping:
             if self.front.record.state is FrontState.DOWN:
                 self._dismiss_all(now)

@@ -9,7 +9,7 @@ from typing import Any
 
 from mooring_runtime.supervisor.backoff import Backoff
 from mooring_runtime.supervisor.failure import Failure
-from mooring_runtime.supervisor.spec import RevisionSpec
+from mooring_runtime.supervisor.spec import RevisionSpec, TlsSpec
 
 
 class WorkerState(str, Enum):
@@ -99,19 +99,21 @@ class FrontRecord:
     """The front.
 
     Attributes:
-        address: host and port it was started with.
+        address: host, port and certificate it was started with.
         said: why it could not serve, in its own words.
+        unusable: what it could not serve for is its certificate.
     """
 
     backoff: Backoff
     state: FrontState = FrontState.DOWN
-    address: tuple[str, int] | None = None
+    address: tuple[str, int, TlsSpec | None] | None = None
     started_at: float = 0.0
     ready_at: float | None = None
     restarts: int = 0
     restart_at: float = 0.0
     last_exit: str | None = None
     said: str | None = None
+    unusable: bool = False
     kill_at: float | None = None
     killed: bool = False
 
@@ -150,6 +152,7 @@ class StartFront:
 
     host: str
     port: int
+    tls: TlsSpec | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,19 @@ class RevisionSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSpec:
+    """Where the service's certificate is; the files are read again when they change.
+
+    Attributes:
+        certificate: PEM file with the chain.
+        key: PEM file with its key, not encrypted.
+    """
+
+    certificate: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
     """A service.
 
@@ -93,6 +106,7 @@ class Spec:
         host: the address to listen on.
         port: 0 for any free port, which is then kept for the service's life.
         auth_keys: the keys callers may show; empty for no authentication.
+        tls: for https; None for http.
         scoring_timeout_ms: for one call of ``run``.
         max_request_bytes: for one request body.
         max_queue: requests that may wait for a worker.
@@ -106,6 +120,7 @@ class Spec:
     host: str = "127.0.0.1"
     port: int = 0
     auth_keys: tuple[str, ...] = ()
+    tls: TlsSpec | None = None
     scoring_timeout_ms: int = 60000
     max_request_bytes: int = 104857600
     max_queue: int = 256
@@ -132,9 +147,20 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "tuple[str, ...]": ((list, tuple), "a list"),
     "tuple[int, ...]": ((list, tuple), "a list"),
     "SandboxSpec | None": ((dict, type(None)), "an object or null"),
+    "TlsSpec | None": ((dict, type(None)), "an object or null"),
     "RevisionSpec": ((dict,), "an object"),
 }
-_REQUIRED = {"service", "revision", "id", "python", "worker_dir", "app_root", "entry_script"}
+_REQUIRED = {
+    "service",
+    "revision",
+    "id",
+    "python",
+    "worker_dir",
+    "app_root",
+    "entry_script",
+    "certificate",
+    "key",
+}
 _POSITIVE = {
     "workers",
     "init_deadline_seconds",
@@ -221,5 +247,7 @@ def parse(data: Any) -> Spec:
     if not all(isinstance(key, str) and key for key in keys):
         raise invalid("auth_keys must be a list of texts that are not empty.")
     checked["auth_keys"] = tuple(keys)
+    if checked.get("tls") is not None:
+        checked["tls"] = TlsSpec(**_checked(TlsSpec, checked["tls"], "tls."))
     checked["revision"] = parse_revision(checked["revision"])
     return Spec(**checked)
