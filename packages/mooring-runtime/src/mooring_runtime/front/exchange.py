@@ -14,24 +14,22 @@ if TYPE_CHECKING:
 Headers = list[tuple[str, str]]
 
 
-class BodyTooLarge(Exception):
-    """The request's body is longer than the service accepts."""
-
-
-class ClientGone(Exception):
-    """The caller went away before its request was complete."""
-
-
 class Exchange(Protocol):
     """One HTTP request and the means to answer it, once.
 
     Attributes:
         status: of the answer; 0 before it.
+        begun: when it came; the application's own.
         trace: of the request, if requests are traced.
+        finished: called once with it when it has been answered, or nobody is there any more to be answered.
+        gone: called when the caller goes away before it is answered; None if nobody needs to know.
     """
 
     status: int
+    begun: float
     trace: RequestTrace | None
+    finished: Callable[[Exchange], None] | None
+    gone: Callable[[], None] | None
 
     @property
     def method(self) -> str:
@@ -71,12 +69,15 @@ class Exchange(Protocol):
         """All headers; names in lower case."""
         ...
 
-    async def body(self, limit: int) -> bytes:
-        """The whole body.
+    def read(self, limit: int, whole: Callable[[bytes], None], too_large: Callable[[], None]) -> None:
+        """Collects the body.
 
-        Raises:
-            BodyTooLarge: it has more than ``limit`` bytes.
-            ClientGone: it did not come to its end.
+        Nothing is called when the caller goes away before its end.
+
+        Args:
+            limit: in bytes.
+            whole: gets it.
+            too_large: called instead if it has more bytes; the connection is of no further use then.
         """
         ...
 
@@ -84,7 +85,7 @@ class Exchange(Protocol):
         """Answers."""
         ...
 
-    async def respond_stream(self, status: int, headers: Headers, stream: BodyStream) -> None:
+    def respond_stream(self, status: int, headers: Headers, stream: BodyStream) -> None:
         """Answers with a body in parts.
 
         `BodyStream.drop` is called when the caller goes away. When the body breaks off, the connection is cut, so
@@ -96,8 +97,8 @@ class Exchange(Protocol):
 class App(Protocol):
     """Answers requests."""
 
-    async def handle(self, exchange: Exchange) -> None:
-        """Answers one request."""
+    def handle(self, exchange: Exchange) -> None:
+        """Answers one request, now or later."""
         ...
 
 
@@ -113,16 +114,12 @@ class Engine(Protocol):
             app: what answers.
             host: the address to listen on.
             port: bound with SO_REUSEPORT, beside the supervisor's reservation.
-            certificate: for https; None for http.
+            certificate: for https; None for http. One that is refreshed is used for new connections.
             listening: called once connections are accepted.
 
         Raises:
             OSError: the address cannot be bound.
         """
-        ...
-
-    def renewed(self) -> None:
-        """The certificate has been read again: new connections get it, those there are go on with the old one."""
         ...
 
     def stop(self) -> None:

@@ -53,6 +53,7 @@ class Scrape:
         self._ask = ask
         self._told: Mapping[str, Any] = {"restarts": {}, "front_restarts": 0, "workers": []}
         self._fresh: asyncio.Event | None = None
+        self._answering: set[asyncio.Task[None]] = set()
         self.service = "service"
         self.open = False
 
@@ -63,14 +64,19 @@ class Scrape:
             self._fresh.set()
             self._fresh = None
 
-    async def answer(self, exchange: Exchange, keys: Keys) -> None:
-        """Answers one scrape."""
+    def begin(self, exchange: Exchange, keys: Keys) -> None:
+        """Answers one scrape, now or later."""
         refusal = self._refusal(exchange, keys)
         if refusal is not None:
             status, message, headers = refusal
             body = json.dumps({"message": message}).encode()
             exchange.respond(status, [*headers, *JSON_HEADERS], body)
             return
+        task = asyncio.get_running_loop().create_task(self._answer(exchange))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def _answer(self, exchange: Exchange) -> None:
         await self._refresh()
         openmetrics = "application/openmetrics-text" in (exchange.header("accept") or "")
         kind = exposition.OPENMETRICS if openmetrics else exposition.PROMETHEUS

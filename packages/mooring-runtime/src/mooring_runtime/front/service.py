@@ -5,7 +5,7 @@ JSON lines over a socket. The supervisor says what shall be, whole, each time it
     {"op": "sync", "service", "auth_keys", "max_request_bytes", "scoring_timeout_ms", "max_queue",
      "max_queue_wait_ms", "active": bool, "mode", "schema": see `mooring_runtime.worker.contract`,
      "app_root", "metrics_open": bool, "telemetry": {"OTEL_...": ""},
-     "workers": [{"id", "socket", "mode", "drain": bool}]}
+     "workers": [{"id", "socket", "mode", "batch": the most requests in one call, or null, "drain": bool}]}
     {"op": "stop", "drain_seconds": 5}
     {"op": "measured", ...}: see `mooring_runtime.front.scrape`
 
@@ -74,7 +74,7 @@ class Front:
         self._control.setblocking(False)
         reader, self._writer = await asyncio.open_connection(sock=self._control, limit=LINE_LIMIT)
         self._dispatcher = Dispatcher(loop, drained=self._drained, lost=self._lost, stuck=self._stuck)
-        self._app = ScoringApp(loop, self._dispatcher, lambda: self._say("measure"))
+        self._app = ScoringApp(self._dispatcher, lambda: self._say("measure"))
         self._wanted: set[str] = set()
         self._draining: set[str] = set()
         self._hung: set[str] = set()
@@ -87,7 +87,7 @@ class Front:
         serving = asyncio.create_task(
             self._engine.serve(self._app, self._host, self._port, certificate, lambda: self._say("listening"))
         )
-        watching = asyncio.create_task(self._watch(certificate)) if certificate is not None else None
+        watching = asyncio.create_task(_watch(certificate)) if certificate is not None else None
         commands = asyncio.create_task(self._obey(reader))
         done, _ = await asyncio.wait({serving, commands}, return_when=asyncio.FIRST_COMPLETED)
         if serving in done:
@@ -100,17 +100,6 @@ class Front:
         await asyncio.wait({serving}, timeout=FLUSH_SECONDS)
         await self._app.tracing.close()
         return 0
-
-    async def _watch(self, certificate: Certificate) -> None:
-        """Takes over a certificate that is replaced on disk."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            before = certificate.renewals
-            said = certificate.refresh()
-            if certificate.renewals > before:
-                self._engine.renewed()
-            if said is not None:
-                sys.stderr.write(f"{said}\n")
 
     def _say(self, event: str, **facts: Any) -> None:
         self._writer.write(json.dumps({"event": event, **facts}).encode() + b"\n")
@@ -166,16 +155,16 @@ class Front:
         if worker["drain"]:
             self._say("drained", worker=name)
             return
-        task = asyncio.get_running_loop().create_task(self._open(name, worker["socket"], worker["mode"]))
+        task = asyncio.get_running_loop().create_task(self._open(name, worker))
         self._connecting[name] = task
         task.add_done_callback(lambda _: self._connecting.pop(name, None))
 
-    async def _open(self, name: str, file: str, mode: str) -> None:
+    async def _open(self, name: str, worker: dict[str, Any]) -> None:
         dispatcher = self._dispatcher
-        path = Path(f"/proc/self/fd/{self._run_fd}") / file
+        path = Path(f"/proc/self/fd/{self._run_fd}") / worker["socket"]
         try:
             _, channel = await asyncio.get_running_loop().create_unix_connection(
-                lambda: Channel(name, mode, dispatcher.changed), str(path)
+                lambda: Channel(name, worker["mode"], dispatcher.changed, worker["batch"]), str(path)
             )
         except OSError:
             self._say("lost", worker=name)
@@ -197,3 +186,12 @@ class Front:
         self._wanted.discard(channel.worker)
         self._hung.add(channel.worker)
         self._say("stuck", worker=channel.worker, request_id=request_id)
+
+
+async def _watch(certificate: Certificate) -> None:
+    """Takes over a certificate that is replaced on disk."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        said = certificate.refresh()
+        if said is not None:
+            sys.stderr.write(f"{said}\n")

@@ -71,7 +71,7 @@ def main():
 
     supervisor = report.Report(settings["report_fd"])
     supervisor.send({"event": "started", "python": sys.version.split()[0]})
-    entry.set_search_path(settings, os.path.join(_HERE, "shim"))
+    entry.set_search_path(settings, os.path.join(_HERE, "shim"), os.path.join(_HERE, "fallback"))
     make_scorer = scoring.Scorer
     if "request_fd" in settings:
         from _mooring_worker import recorded, records
@@ -83,8 +83,7 @@ def main():
         contract.configure_logging(settings)
         debugger.start(os.environ)
         module = entry.load(settings, termination)
-        run = entry.run_function(module)
-        scorer = make_scorer(run, termination)
+        scorer = make_scorer(entry.run_function(module), termination)
         entry.initialise(module, termination)
         described = contract.of(scorer, settings)
     except entry.EntryError as exc:

@@ -29,6 +29,13 @@ class RecordedScorer(Scorer):
             self.stream = Parts(self.stream, self._records)
         return answer
 
+    def _together(self, inputs):
+        self._records.begin(", ".join(request_id for _, request_id, _ in inputs))
+        try:
+            return super()._together(inputs)
+        finally:
+            self._records.end()
+
     def log(self, request_id, what, trace):  # noqa: ARG002 - the id is in every record
         """One record, with the traceback."""
         self._records.write("{}\n{}".format(what, trace.rstrip()), level="ERROR", logger="mooring")
