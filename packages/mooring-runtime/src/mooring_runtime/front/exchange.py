@@ -106,7 +106,12 @@ class Engine(Protocol):
     """An HTTP server in this process's event loop."""
 
     async def serve(
-        self, app: App, host: str, port: int, certificate: Certificate | None, listening: Callable[[], None]
+        self,
+        app: App,
+        host: str,
+        port: int,
+        listening: Callable[[], None],
+        certificate: Certificate | None = None,
     ) -> None:
         """Serves until `stop`.
 

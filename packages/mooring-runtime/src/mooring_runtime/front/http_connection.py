@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections import deque
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, cast
@@ -214,13 +216,22 @@ class HttpConnection(asyncio.Protocol):
         if room is not None and not room.done():
             room.set_result(None)
 
-    def cut(self, *, stalled: bool) -> None:
-        """Ends the connection so that the caller sees that the answer is not complete."""
-        if self._transport is not None:
-            if stalled:
-                self._transport.abort()
-            else:
-                self._transport.close()
+    def cut(self, *, reset: bool) -> None:
+        """Ends the connection so that the caller sees that the answer is not complete.
+
+        Args:
+            reset: throw away what is not sent yet; where the end of the connection would be that of the body.
+        """
+        if self._transport is None:
+            return
+        if not reset:
+            self._transport.close()
+            return
+        raw = self._transport.get_extra_info("socket")
+        if raw is not None:
+            # With a reset instead of an orderly end, which would look like the end of the body.
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
 
     def close(self) -> None:
         """Ends the connection when what was written has been sent."""
@@ -261,6 +272,8 @@ class HttpConnection(asyncio.Protocol):
             body: the latest time of the last bytes of a body that may still be incomplete.
             idle: the latest end of the last request.
         """
+        if self._half_closed and self._reset():
+            return
         if self._reading is not None:
             if self.since < body and self._reading is self.current:
                 self._late()
@@ -269,6 +282,14 @@ class HttpConnection(asyncio.Protocol):
                 self._late()
         elif self.current is None and self.since < idle:
             self.close()
+
+    def _reset(self) -> bool:
+        """Whether a caller that sends no more has refused what it was sent; nothing is read that would tell."""
+        raw = None if self._transport is None else self._transport.get_extra_info("socket")
+        if self._transport is None or raw is None or not raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            return False
+        self._transport.abort()
+        return True
 
     def _late(self) -> None:
         request = self.current

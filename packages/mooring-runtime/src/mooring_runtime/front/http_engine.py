@@ -44,7 +44,12 @@ class HttpEngine:
         self._stopped: asyncio.Future[None] | None = None
 
     async def serve(
-        self, app: App, host: str, port: int, certificate: Certificate | None, listening: Callable[[], None]
+        self,
+        app: App,
+        host: str,
+        port: int,
+        listening: Callable[[], None],
+        certificate: Certificate | None = None,
     ) -> None:
         """Serves until `stop`; see `Engine.serve`."""
         self.app = app

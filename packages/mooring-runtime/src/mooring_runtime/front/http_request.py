@@ -232,7 +232,7 @@ class HttpRequest:
             sys.stderr.write(
                 f"a streamed answer broke off: {exc or 'the caller took nothing for too long'}\n"
             )
-            connection.cut(stalled=isinstance(exc, CallerStalled) or not (chunked or sized))
+            connection.cut(reset=isinstance(exc, CallerStalled) or not (chunked or sized))
             self.finish()
             return
         finally:

@@ -30,7 +30,7 @@ FAILED = "An unexpected error occurred in scoring script. Check the logs for mor
 UNSERIALISABLE = (
     "The scoring script returned a value that is not JSON serializable. Check the logs for more info."
 )
-NOT_AS_MANY = "a batched run() must return a list with one result for each input, in their order: it got {} and returned {}"
+NOT_AS_MANY = "a batched run() must return a list with one result for each input: it got {} and returned {}"
 NO_STREAM = "a batched run() cannot stream: the message of an AMLResponse was a generator"
 FORM = (
     "mooring: request {}: a body with the content type {} is a form, and as in Azure run() gets '' for it; "
@@ -150,7 +150,7 @@ class Scorer:
             else:
                 inputs.append((place, request["id"], value))
         if inputs:
-            for (place, _, _), answer in zip(inputs, self._together(inputs)):
+            for (place, _, _), answer in zip(inputs, self._together(inputs)):  # noqa: B905 - CPython 3.6
                 answers[place] = answer
         return answers
 
@@ -159,15 +159,14 @@ class Scorer:
         values = [value for _, _, value in inputs]
         try:
             results = self._run(values) if self._name is None else self._run(**{self._name: values})
-            if not isinstance(results, (list, tuple)) or len(results) != len(inputs):
-                many = " of {}".format(len(results)) if isinstance(results, (list, tuple)) else ""
-                raise ValueError(NOT_AS_MANY.format(len(inputs), "a " + type(results).__name__ + many))
+            as_many(results, len(inputs))
         except BaseException as exc:  # noqa: BLE001 - user code, sys.exit() included
             failure = self._failed(exc, ", ".join(request_id for _, request_id, _ in inputs))
             return [failure] * len(inputs)
         spent = milliseconds(begin)
         return [
-            self._element(result, request_id, spent) for (_, request_id, _), result in zip(inputs, results)
+            self._element(result, request_id, spent)
+            for (_, request_id, _), result in zip(inputs, results)  # noqa: B905 - CPython 3.6
         ]
 
     def _element(self, result, request_id, spent):
@@ -318,6 +317,18 @@ def text(body):
         return body.decode("utf-8")
     except UnicodeDecodeError as exc:
         raise BadRequest(400, "Input cannot be decoded as UTF-8: {}".format(exc)) from exc
+
+
+def as_many(results, wanted):
+    """Sees that a batched function has returned what it must.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if isinstance(results, (list, tuple)) and len(results) == wanted:
+        return
+    many = " of {}".format(len(results)) if isinstance(results, (list, tuple)) else ""
+    raise ValueError(NOT_AS_MANY.format(wanted, "a " + type(results).__name__ + many))
 
 
 def milliseconds(begin):
