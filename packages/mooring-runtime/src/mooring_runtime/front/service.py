@@ -85,7 +85,7 @@ class Front:
             await self._writer.drain()
             return 1
         serving = asyncio.create_task(
-            self._engine.serve(self._app, self._host, self._port, certificate, lambda: self._say("listening"))
+            self._engine.serve(self._app, self._host, self._port, lambda: self._say("listening"), certificate)
         )
         watching = asyncio.create_task(_watch(certificate)) if certificate is not None else None
         commands = asyncio.create_task(self._obey(reader))
