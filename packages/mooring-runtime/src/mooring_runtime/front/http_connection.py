@@ -8,12 +8,11 @@ import struct
 from collections import deque
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import unquote_to_bytes
 
 import httptools
 
 from mooring_runtime.front.exchange import Headers
-from mooring_runtime.front.http_request import CallerStalled, HttpRequest
+from mooring_runtime.front.http_request import CallerStalled, HttpRequest, target_of
 
 if TYPE_CHECKING:
     from mooring_runtime.front.http_engine import HttpEngine
@@ -121,7 +120,7 @@ class HttpConnection(asyncio.Protocol):
         request = HttpRequest(
             self,
             parser.get_method().decode("ascii"),
-            _split(self._target),
+            target_of(self._target),
             self._pairs,
             version=parser.get_http_version(),
             keep_alive=parser.should_keep_alive() and not parser.should_upgrade(),
@@ -319,20 +318,3 @@ class HttpConnection(asyncio.Protocol):
                 gone()
             self.current.finish()
         self._engine.closed(self)
-
-
-def _split(target: bytes) -> tuple[str, str]:
-    """Path, decoded, and query of a request's target.
-
-    Raises:
-        UnicodeDecodeError: the path is not UTF-8.
-        HttpParserError: the target is no URL.
-    """
-    if not target.startswith(b"/") and target != b"*":
-        url = httptools.parse_url(target)
-        path, query = url.path or b"/", url.query or b""
-    else:
-        path, _, query = target.partition(b"#")[0].partition(b"?")
-    if b"%" in path:
-        path = unquote_to_bytes(path)
-    return path.decode(), query.decode()
