@@ -103,7 +103,7 @@ class Stream:
         Args:
             data: some bytes.
             drained: whether nothing was left in the pipe. What is not marked then is of the request under way, if
-                that was the same one before and after the pipe was read; else it may be of either, and none is named.
+                there was only one while the pipe was read; else it may be of either, and none is named.
         """
         *lines, self._partial = (self._partial + data).split(b"\n")
         while len(self._partial) > MAX_LINE:
@@ -112,8 +112,7 @@ class Stream:
         for line in lines:
             self._take(line)
         if drained:
-            same = self._before == self._records.current.read()
-            self._pass(self._before[1] if same and self._before is not None else None)
+            self._pass(_only(self._before, self._records.current.read()))
 
     def finish(self) -> None:
         """The process has ended, with the request it had."""
@@ -140,6 +139,13 @@ class Stream:
         waiting, self._waiting = self._waiting, []
         if waiting:
             self._records.put(self._name, request, [line.decode("utf-8", "replace") for line in waiting])
+
+
+def _only(before: tuple[int, str] | None, after: tuple[int, str] | None) -> str | None:
+    """The only request between two looks at the page; it changes when one begins and when it ends."""
+    if before is None or after is None or (after[0] - before[0]) & 0xFFFFFFFF > 1:
+        return None
+    return before[1] or after[1]
 
 
 def _parsed(mark: bytes) -> dict[str, Any] | None:
