@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import subprocess
 import sys
 import time
@@ -68,6 +69,7 @@ class Service:
         client: speaks to it.
         process: the supervisor's process.
         spec: the last one applied.
+        trust: of a service that speaks TLS.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Service:
         self._env = env
         self.client = SupervisorClient(directory)
         self.spec: dict[str, Any] = {}
+        self.trust: ssl.SSLContext | None = None
         self._revisions = 0
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.process = self._start()
@@ -175,7 +178,7 @@ class Service:
         """One request on a connection of its own."""
         state = self.client.last_state() or {}
         address = urlsplit(state["url"])
-        connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=PATIENCE_SECONDS)
+        connection = self.connection(str(address.hostname), address.port, address.scheme)
         try:
             names = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body=body or None, headers=names)
@@ -184,6 +187,12 @@ class Service:
             return Answer(response.status, pairs, response.read())
         finally:
             connection.close()
+
+    def connection(self, host: str, port: int | None, scheme: str) -> http.client.HTTPConnection:
+        """A connection to the service; ``https`` trusts `trust`."""
+        if scheme == "https":
+            return http.client.HTTPSConnection(host, port, timeout=PATIENCE_SECONDS, context=self.trust)
+        return http.client.HTTPConnection(host, port, timeout=PATIENCE_SECONDS)
 
     def log(self, name: str) -> str:
         """The text of ``worker``, ``front`` or ``supervisor`` log."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -33,7 +34,9 @@ def run(request):
 TEXT = """
 import sys
 def init(): pass
-def run(data): return [data, list(sys.version_info[:2])]
+def run(data):
+    print("printed", data)
+    return [data, list(sys.version_info[:2])]
 """
 
 
@@ -69,9 +72,11 @@ def test_worker_under(minor: int, service: Service) -> None:
     assert answer.json() == {"version": [3, minor], "echo": {"a": [1]}}
     assert service.get("/score").status == 500
     assert "café in the log" in service.logged("ValueError: asked for it")
-    service.apply(TEXT, python=python, sandbox={})
+    service.apply(TEXT, python=python, sandbox={}, env={"MOORING_LOG_FORMAT": "json"})
     assert service.ready()["isolation"] == choose(SandboxSpec()).mode
     assert service.post(b"sandboxed").json() == ["sandboxed", [3, minor]]
+    log = service.logged("printed sandboxed")
+    assert json.loads(log.splitlines()[-1])["request_id"] is not None
     service.apply(TEXT, python=python, sandbox={"mode": "landlock" if landlock.version() else "none"})
     service.ready()
     assert service.post("žluť".encode()).json() == ["žluť", [3, minor]]

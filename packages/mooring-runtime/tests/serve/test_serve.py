@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from mooring_runtime.serve.watch import Watch
 from mooring_runtime.testing import until
@@ -98,6 +101,42 @@ def test_serve_reload_and_stop(folder: Path, started: list[Command]) -> None:
     assert '"version": 22' in command.post(b"x")
     assert command.end() == 0
     assert list((folder.parent / "tmp").iterdir()) == []
+
+
+def test_logs_as_json(folder: Path, started: list[Command]) -> None:
+    command = Command(folder, "score.py", "--log_format", "json")
+    started.append(command)
+    command.post(b"x")
+    command.said("model folder None")
+    assert command.end() == 0
+    lines = [json.loads(line) for line in command.output.splitlines()]
+    assert [line["message"] for line in lines if "worker" in line] == ["model folder None"]
+    assert lines[-1]["message"] == "Stopping."
+
+
+def test_https(folder: Path, started: list[Command]) -> None:
+    ca = trustme.CA()
+    issued = ca.issue_cert("localhost")
+    (folder / "chain.pem").write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
+    (folder / "key.pem").write_bytes(issued.private_key_pem.bytes())
+    files = ("--ssl_cert_pem_file", "chain.pem", "--ssl_key_pem_file", "key.pem")
+    command = Command(folder, "score.py", *files, "--health_port", "0", SEPERATE_HEALTH_ENDPOINT="true")
+    started.append(command)
+    port = int(command.said(r"POST https://127.0.0.1:(\d+)/score")[1])
+    trust = ssl.create_default_context()
+    ca.configure_trust(trust)
+    connection = http.client.HTTPSConnection("localhost", port, timeout=30, context=trust)
+    connection.request("POST", "/score", b"x")
+    assert connection.getresponse().status == 200
+    connection.close()
+    health = int(command.said(r"Health probes at port (\d+)")[1])
+    probe = http.client.HTTPConnection("127.0.0.1", health, timeout=30)
+    probe.request("GET", "/")
+    assert probe.getresponse().read() == b"Healthy"
+    probe.close()
+    half = Command(folder, "score.py", *files[:2])
+    assert half.process.wait(60) == 2
+    assert "Give both" in half.output
 
 
 def test_a_script_that_cannot_serve(folder: Path, started: list[Command]) -> None:

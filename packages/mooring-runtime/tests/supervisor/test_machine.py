@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from mooring_runtime.supervisor import status
+from mooring_runtime.supervisor import recycling, status
 from mooring_runtime.supervisor.failure import Failure
 from mooring_runtime.supervisor.machine import Machine
 from mooring_runtime.supervisor.model import (
@@ -21,6 +21,7 @@ from mooring_runtime.supervisor.model import (
     StartFront,
     StartWorker,
     StopFront,
+    Worker,
     WorkerState,
 )
 from mooring_runtime.supervisor.spec import RevisionSpec, Spec
@@ -77,7 +78,7 @@ def test_first_apply_starts_front_and_workers() -> None:
     made = machine()
     made.apply(spec(workers=2), 0)
     actions = made.plan(0)
-    assert StartFront("127.0.0.1", 1234) in actions
+    assert StartFront("127.0.0.1", 1234, None) in actions
     assert started(actions) == ["w1", "w2"]
     assert status.phase(made) == "Starting"
     made.worker_ready("w1", "text", None, 1)
@@ -296,7 +297,7 @@ def test_a_dead_front_is_replaced() -> None:
     made.front.exited("signal 9 (SIGKILL)", "", 1)
     assert status.phase(made) == "Degraded"
     assert made.plan(1) == []
-    assert made.plan(1.1) == [StartFront("127.0.0.1", 1234)]
+    assert made.plan(1.1) == [StartFront("127.0.0.1", 1234, None)]
     made.front.listening(2)
     assert status.phase(made) == "Ready"
 
@@ -340,7 +341,7 @@ def test_another_port_moves_the_front() -> None:
     made.front.port = 4321
     assert made.plan(1) == [StopFront(0.0)]
     made.front.exited("exit status 0", "", 2)
-    assert made.plan(2) == [StartFront("127.0.0.1", 4321)]
+    assert made.plan(2) == [StartFront("127.0.0.1", 4321, None)]
     assert made.front.record.restarts == 0
 
 
@@ -350,6 +351,54 @@ def test_a_dead_front_has_nothing_to_drain() -> None:
     made.worker_ready(started(made.plan(1))[0], "text", None, 2)
     made.front_drops(3)
     assert signals(made.plan(3)) == [(old, "TERM")]
+
+
+def test_a_worker_that_has_grown_is_replaced_first_and_drained_then() -> None:
+    made, (first, second) = serving(workers=2)
+    for worker in made.workers():
+        worker.grown_to = 1 << 30
+    (successor,) = started(made.plan(1.0))
+    assert made.plan(1.5) == []  # one at a time
+    assert dispatched(made) == [(first, False), (second, False)]
+    made.worker_ready(successor, "text", None, 2.0)
+    (other,) = started(made.plan(2.0))
+    assert dispatched(made) == [(successor, False), (second, False), (first, True)]
+    assert status.phase(made) == "Ready"
+    made.worker_drained(first, 2.5)
+    assert signals(made.plan(2.5)) == [(first, "TERM")]
+    made.worker_ready(other, "text", None, 3.0)
+    assert made.plan(3.0) == []
+    assert made.restarts == {"MemoryGrowth": 2}
+    assert [slot.restarts for slot in made.active.slots] == [1, 1] if made.active is not None else False
+
+
+def test_a_replacement_that_does_not_come_up_changes_nothing() -> None:
+    made, (first,) = serving()
+    next(made.workers()).grown_to = 1 << 30
+    (successor,) = started(made.plan(1.0))
+    made.worker_exited(successor, died(), 2.0)
+    assert made.plan(2.0) == []
+    assert dispatched(made) == [(first, False)]
+    assert made.failure is None
+    again = made.wake_at()
+    assert again is not None
+    (second,) = started(made.plan(again))
+    # The one that had grown dies itself: the replacement is what its slot waits for.
+    made.worker_exited(first, died("OutOfMemory", "Run"), again)
+    assert started(made.plan(again + 1)) == []
+    made.worker_ready(second, "text", None, again + 2)
+    assert dispatched(made) == [(second, False)]
+    assert made.restarts == {"OutOfMemory": 1}
+
+
+def test_when_a_worker_has_grown() -> None:
+    limited = replace(revision(), env={"MOORING_WORKER_MAX_RSS": "100"})
+    worker = Worker("w1", limited, 0.0, WorkerState.READY, ready_at=5.0, ready_rss=50 << 20)
+    assert not recycling.has_grown(worker, 100 << 20, 20.0)
+    assert recycling.has_grown(worker, (100 << 20) + 1, 20.0)
+    assert not recycling.has_grown(worker, 200 << 20, 9.0)  # it has served for less than it took to start
+    worker.ready_rss = 101 << 20
+    assert not recycling.has_grown(worker, 200 << 20, 20.0)
 
 
 class Life(RuleBasedStateMachine):
@@ -432,6 +481,13 @@ class Life(RuleBasedStateMachine):
             for action in self.machine.worker_stuck(sorted(self.alive)[pick % len(self.alive)], self.now):
                 assert isinstance(action, SignalWorker)
                 self.end(action.worker)
+            self.perform()
+
+    @rule(pick=st.integers(0, 10))
+    def a_worker_grows(self, pick: int) -> None:
+        ready = [worker for worker in self.machine.workers() if worker.state is WorkerState.READY]
+        if ready:
+            ready[pick % len(ready)].grown_to = 1 << 30
             self.perform()
 
     @rule()

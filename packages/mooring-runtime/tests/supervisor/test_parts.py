@@ -50,7 +50,7 @@ def test_sockets_with_long_paths(tmp_path: Path) -> None:
 
 def test_reservation() -> None:
     first = Reservation("127.0.0.1", 0)
-    assert first.url == f"http://127.0.0.1:{first.port}"
+    assert first.url(tls=False) == f"http://127.0.0.1:{first.port}"
     with pytest.raises(OSError, match="in use"):
         Reservation("127.0.0.1", first.port)
     with socket.socket() as client, pytest.raises(ConnectionRefusedError):

@@ -1,86 +1,52 @@
-"""The server's certificate: checked before it is used, and read again when it was renewed."""
+"""The server's certificate, and those of services."""
 
 from __future__ import annotations
 
-import ssl
-from dataclasses import dataclass, field
+import tempfile
 from pathlib import Path
 
-from mooring_server.domain.errors import MooringError
+from mooring_runtime import tls
+from mooring_server.domain.errors import InvalidRequest, MooringError
 
 
-@dataclass
-class Certificate:
+class Certificate(tls.Certificate):
     """A certificate chain and its key, both PEM files.
 
-    Connections that exist keep the certificate they began with.
+    Raises:
+        MooringError: ``CertificateUnusable``.
     """
 
-    chain: Path
-    key: Path
-    context: ssl.SSLContext = field(init=False)
-    _seen: tuple[object, ...] = field(init=False)
-
     def __post_init__(self) -> None:
-        """Load it.
-
-        Raises:
-            MooringError: ``CertificateUnusable``.
-        """
-        self._seen = self._look()
+        """Load it."""
         try:
-            self.context = self._load()
-        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            super().__post_init__()
+        except tls.CertificateUnusable as error:
             raise MooringError(
                 "CertificateUnusable",
-                f"The certificate {self.chain} with the key {self.key} cannot be used: {_reason(error)}.",
+                str(error),
                 hint="Give a PEM certificate chain (--tls-cert) and its unencrypted PEM key (--tls-key), "
                 "both readable by the server's user.",
                 phase="Start",
                 target=str(self.chain),
             ) from error
 
-    def refresh(self) -> str | None:
-        """Take over files that have changed; costs two ``stat`` calls when they have not.
 
-        Returns:
-            What happened, in words, or None. A pair that does not fit together (the key is not written yet) is not
-            taken over; the next change of either file is looked at again.
-        """
-        look = self._look()
-        if look == self._seen:
-            return None
-        self._seen = look
+def check_pair(certificate: str, key: str) -> None:
+    """Whether two texts (PEM) are a certificate and its key; OpenSSL reads them from files only.
+
+    Raises:
+        InvalidRequest: ``InvalidSsl``.
+    """
+    with tempfile.TemporaryDirectory(prefix="mooring-tls-") as folder:  # 0700
+        chain, secret = Path(folder) / "certificate.pem", Path(folder) / "key.pem"
+        chain.write_text(certificate, encoding="utf-8")
+        secret.write_text(key, encoding="utf-8")
         try:
-            self._load()  # on trial: half a pair must not come into the context in use
-            self.context.load_cert_chain(self.chain, self.key, _no_password)
-        except (OSError, ValueError) as error:
-            return f"the new certificate {self.chain} is not used: {_reason(error)}"
-        return f"the new certificate {self.chain} is in use"
-
-    def _look(self) -> tuple[object, ...]:
-        return tuple(_stamp(path) for path in (self.chain, self.key))
-
-    def _load(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self.chain, self.key, _no_password)
-        context.set_alpn_protocols(["http/1.1"])
-        return context
-
-
-def _no_password() -> str:
-    # Without this OpenSSL would ask on the terminal.
-    raise ValueError("the key is encrypted")
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "reason", None) or getattr(error, "strerror", None) or error)
-
-
-def _stamp(path: Path) -> object:
-    try:
-        status = path.stat()
-    except OSError as error:
-        return error.errno
-    return status.st_mtime_ns, status.st_size, status.st_ino
+            tls.Certificate(chain, secret)
+        except tls.CertificateUnusable as error:
+            raise InvalidRequest(
+                "InvalidSsl",
+                f"The certificate and its key cannot be used: {error.__cause__}.",
+                hint="Give a PEM certificate chain and its unencrypted PEM key.",
+                target="sslCertificate",
+            ) from error

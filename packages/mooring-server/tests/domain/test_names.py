@@ -87,7 +87,7 @@ def test_deployment_defaults_are_those_of_aci() -> None:
         ("cloud", "AKS", {}, "ComputeTypeNotSupported"),
         ("cloud", "LOCAL", {}, "ComputeTypeNotSupported"),
         ("local", "ACI", {}, "ComputeTypeNotSupported"),
-        ("cloud", "ACI", {"sslEnabled": True}, "TlsNotSupported"),
+        ("cloud", "ACI", {"sslEnabled": True}, "InvalidSsl"),
         ("cloud", "ACI", {"containerResourceRequirements": {"cpu": 0}}, "InvalidConfiguration"),
         (
             "cloud",

@@ -1,7 +1,7 @@
 """The front's process: ``python -m mooring_runtime.front`` with its settings in ``MOORING_FRONT`` (JSON).
 
 Settings: ``host``, ``port``, ``control_fd`` (a socket to the supervisor), ``run_dir`` (where the workers'
-sockets are).
+sockets are), ``tls`` (paths of certificate and key, or null).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ def main() -> int:
         port=settings["port"],
         control_fd=settings["control_fd"],
         run_dir=settings["run_dir"],
+        tls=settings["tls"],
     )
     return uvloop.run(front.run())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from time import perf_counter
 from urllib.parse import parse_qsl
 
 from mooring_runtime.front.auth import Keys
@@ -12,7 +13,9 @@ from mooring_runtime.front.contract import Contract
 from mooring_runtime.front.dispatch import Dispatcher
 from mooring_runtime.front.exchange import Exchange, Headers
 from mooring_runtime.front.identity import IdTooLong, identify
+from mooring_runtime.front.scrape import Scrape
 from mooring_runtime.front.swagger import NoSuchVersion
+from mooring_runtime.front.tracing import RequestTrace, Tracing
 from mooring_runtime.worker import frames
 
 HTML = ("content-type", "text/html; charset=utf-8")
@@ -60,6 +63,11 @@ class ScoreTicket:
         """Of the body, in bytes."""
         return len(self._body)
 
+    @property
+    def trace(self) -> RequestTrace | None:
+        """Its trace, if requests are traced."""
+        return self._exchange.trace
+
     def whole(self, body: bytes) -> None:
         """The body has come: the request may be run."""
         self._body = body
@@ -81,6 +89,9 @@ class ScoreTicket:
     def frame(self, mode: str) -> tuple[int, bytes, bytes]:
         """Kind, head and body of the frame."""
         exchange = self._exchange
+        trace = exchange.trace
+        if trace is not None:
+            trace.sent()
         if mode == "text" and exchange.method == "POST":
             kind = exchange.header("content-type")
             if kind is None or not kind.lower().startswith(FORMS):
@@ -90,7 +101,7 @@ class ScoreTicket:
             "method": exchange.method,
             "path": exchange.path,
             "query": exchange.query,
-            "headers": list(exchange.headers()),
+            "headers": list(exchange.headers()) if trace is None else trace.continued(exchange.headers()),
             "host": exchange.host,
             "scheme": exchange.scheme,
             "client": exchange.client,
@@ -105,6 +116,9 @@ class ScoreTicket:
             headers = _without(headers, reply.headers)
         headers.append(RUN_FAILED if reply.failed else RUN_NOT_FAILED)
         if reply.milliseconds is not None:
+            self._app.metrics.run.observe(float(reply.milliseconds) / 1000)
+            if self._exchange.trace is not None:
+                self._exchange.trace.ran(float(reply.milliseconds))
             headers.append(("x-ms-run-fn-exec-ms", reply.milliseconds))
         headers.extend(reply.headers)
         if reply.stream is None:
@@ -127,16 +141,21 @@ class ScoringApp:
 
     Args:
         dispatcher: the way to the workers.
+        ask: asks the supervisor for what `Scrape.told` takes.
     """
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, ask: Callable[[], None]) -> None:
         self._dispatcher = dispatcher
+        self.metrics = dispatcher.metrics
+        self.tracing = Tracing()
+        self.scrape = Scrape(self.metrics, dispatcher, ask)
         self._routes: dict[str, Callable[[Exchange], None]] = {
-            "/score": self._score,
+            "/score": self._counted,
             "/": self._healthy,
             "/livez": self._healthy,
             "/readyz": self._ready,
             "/swagger.json": self._swagger,
+            "/metrics": self._metrics,
         }
         self.keys = Keys()
         self.max_request_bytes = 100 << 20
@@ -217,6 +236,23 @@ class ScoringApp:
             return
         exchange.respond(200, [*headers, *JSON_HEADERS], content)
 
+    def _metrics(self, exchange: Exchange) -> None:
+        self.scrape.begin(exchange, self.keys)
+
+    def _counted(self, exchange: Exchange) -> None:
+        self.metrics.begun += 1
+        exchange.begun = perf_counter()
+        exchange.finished = self._finished
+        tracer = self.tracing.tracer
+        if tracer is not None:
+            exchange.trace = tracer.begin(exchange)
+        self._score(exchange)
+
+    def _finished(self, exchange: Exchange) -> None:
+        self.metrics.answered(exchange.status, perf_counter() - exchange.begun)
+        if exchange.trace is not None:
+            exchange.trace.end(exchange.status)
+
     def _score(self, exchange: Exchange) -> None:
         identified = self._identified(exchange)
         if identified is None or self._answered(exchange, identified[1]):
@@ -230,7 +266,10 @@ class ScoringApp:
         Raises:
             ScoringFailed: the service takes none.
         """
+        if ticket.trace is not None:
+            ticket.trace.queued(ticket.request_id)
         if self.stopping:
+            self.metrics.refuse("stopping")
             raise ScoringFailed(503, "The service is stopping.", retry_after=1)
         self._dispatcher.submit(ticket)
 

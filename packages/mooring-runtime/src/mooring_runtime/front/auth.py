@@ -12,6 +12,11 @@ class Keys:
     def __init__(self, keys: Iterable[str] = ()) -> None:
         self._keys = [key.encode() for key in keys]
 
+    @property
+    def any(self) -> bool:
+        """Whether a key is asked for."""
+        return bool(self._keys)
+
     def refusal(self, authorization: str | None) -> str | None:
         """Why a caller with this ``Authorization`` header is not let in; None if it is.
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mooring_runtime.front.channel import Channel, ScoringFailed, Ticket
+from mooring_runtime.front.metrics import Metrics
 
 # Of the bodies in one batch, unless the first alone has more.
 BATCH_BYTES = 8 << 20
@@ -42,6 +43,7 @@ class Waiting:
     """A ticket in the queue."""
 
     ticket: Ticket
+    since: float
     deadline: float
 
 
@@ -72,6 +74,7 @@ class Dispatcher:
         self._sweep: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._shared = False
+        self.metrics = Metrics()
         self.channels: dict[str, Channel] = {}
         self.limits = Limits()
         self.active = False
@@ -81,6 +84,11 @@ class Dispatcher:
         """Requests that wait or run."""
         busy = sum(len(channel.tickets) for channel in self.channels.values())
         return busy + len(self._waiting)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait."""
+        return len(self._waiting)
 
     @property
     def ready(self) -> bool:
@@ -95,20 +103,24 @@ class Dispatcher:
         """
         if self._idle:
             if self._idle[0].batch is None and not self._waiting:
+                self.metrics.queue_wait.counts[0] += 1
                 self._send(self._idle.popleft(), [ticket])
                 return
         elif not self.active:
+            self.metrics.refuse("not ready")
             raise ScoringFailed(
                 503, "The service is not ready: no revision has been started yet.", retry_after=1
             )
         if self._full():
+            self.metrics.refuse("queue full")
             raise ScoringFailed(
                 503,
                 f"The service is overloaded: {len(self._waiting)} requests are waiting already.",
                 retry_after=1,
             )
         wait = self.limits.max_queue_wait_ms / 1000
-        self._waiting.append(Waiting(ticket, self._loop.time() + wait))
+        now = self._loop.time()
+        self._waiting.append(Waiting(ticket, now, now + wait))
         if self._sweep is None:
             self._sweep = self._loop.call_later(wait, self._expire)
         if self._idle and not self._shared:
@@ -170,15 +182,19 @@ class Dispatcher:
 
     def _take(self, most: int) -> list[Ticket]:
         """The requests that have waited longest; at least one."""
-        taken = [self._waiting.popleft().ticket]
-        size = taken[0].size
+        now = self._loop.time()
+        first = self._waiting.popleft()
+        self.metrics.queue_wait.observe(now - first.since)
+        taken = [first.ticket]
+        size = first.ticket.size
         while self._waiting and len(taken) < most:
-            ticket = self._waiting[0].ticket
+            since, ticket = self._waiting[0].since, self._waiting[0].ticket
             size += ticket.size
             if size > BATCH_BYTES and not ticket.done:
                 break
             self._waiting.popleft()
             if not ticket.done:
+                self.metrics.queue_wait.observe(now - since)
                 taken.append(ticket)
         return taken
 
@@ -187,6 +203,8 @@ class Dispatcher:
             self._waiting.popleft()
 
     def _send(self, channel: Channel, tickets: list[Ticket]) -> None:
+        if channel.batch is not None:
+            self.metrics.batch.observe(len(tickets))
         channel.send(tickets)
         self._rearm(channel)
 
@@ -227,6 +245,7 @@ class Dispatcher:
                 return
             self._waiting.popleft()
             if not waiting.ticket.done:
+                self.metrics.refuse("waited too long")
                 waiting.ticket.failed(
                     ScoringFailed(
                         503,

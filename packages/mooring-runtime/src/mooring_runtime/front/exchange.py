@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mooring_runtime.front.stream import BodyStream
+from mooring_runtime.tls import Certificate
+
+if TYPE_CHECKING:
+    from mooring_runtime.front.tracing import RequestTrace
 
 Headers = list[tuple[str, str]]
 
@@ -14,9 +18,17 @@ class Exchange(Protocol):
     """One HTTP request and the means to answer it, once.
 
     Attributes:
+        status: of the answer; 0 before it.
+        begun: when it came; the application's own.
+        trace: of the request, if requests are traced.
+        finished: called once with it when it has been answered, or nobody is there any more to be answered.
         gone: called when the caller goes away before it is answered; None if nobody needs to know.
     """
 
+    status: int
+    begun: float
+    trace: RequestTrace | None
+    finished: Callable[[Exchange], None] | None
     gone: Callable[[], None] | None
 
     @property
@@ -93,13 +105,21 @@ class App(Protocol):
 class Engine(Protocol):
     """An HTTP server in this process's event loop."""
 
-    async def serve(self, app: App, host: str, port: int, listening: Callable[[], None]) -> None:
+    async def serve(
+        self,
+        app: App,
+        host: str,
+        port: int,
+        listening: Callable[[], None],
+        certificate: Certificate | None = None,
+    ) -> None:
         """Serves until `stop`.
 
         Args:
             app: what answers.
             host: the address to listen on.
             port: bound with SO_REUSEPORT, beside the supervisor's reservation.
+            certificate: for https; None for http. One that is refreshed is used for new connections.
             listening: called once connections are accepted.
 
         Raises:

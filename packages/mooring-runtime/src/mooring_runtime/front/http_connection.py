@@ -68,6 +68,7 @@ class HttpConnection(asyncio.Protocol):
         peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self.client = peer[0] if peer else ""
         self.server = f"{own[0]}:{own[1]}" if own else ""
+        self.scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
         self.since = self._loop.time()
         if not self._engine.opened(self):
             self._refuse(503, "The service has too many connections.")
@@ -319,7 +320,9 @@ class HttpConnection(asyncio.Protocol):
         self.closing = True
         self._pending.clear()
         self.resume_writing()
-        if self.current is not None and self.current.gone is not None:
-            gone, self.current.gone = self.current.gone, None
-            gone()
+        if self.current is not None:
+            if self.current.gone is not None:
+                gone, self.current.gone = self.current.gone, None
+                gone()
+            self.current.finish()
         self._engine.closed(self)

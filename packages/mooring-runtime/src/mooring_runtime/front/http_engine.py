@@ -14,6 +14,7 @@ from typing import Any
 
 from mooring_runtime.front.exchange import App
 from mooring_runtime.front.http_connection import HttpConnection
+from mooring_runtime.tls import Certificate
 
 BACKLOG = 1024
 MAX_CONNECTIONS = 4096
@@ -42,14 +43,23 @@ class HttpEngine:
         self._server: asyncio.Server | None = None
         self._stopped: asyncio.Future[None] | None = None
 
-    async def serve(self, app: App, host: str, port: int, listening: Callable[[], None]) -> None:
+    async def serve(
+        self,
+        app: App,
+        host: str,
+        port: int,
+        listening: Callable[[], None],
+        certificate: Certificate | None = None,
+    ) -> None:
         """Serves until `stop`; see `Engine.serve`."""
         self.app = app
         self.loop = asyncio.get_running_loop()
         self._stopped = self.loop.create_future()
         listener = _bound(host, port)
+        # The context stays the same when the certificate in it is renewed: no listener has to give way to another.
+        context = certificate.context if certificate is not None else None
         self._server = await self.loop.create_server(
-            lambda: HttpConnection(self), sock=listener, backlog=BACKLOG
+            lambda: HttpConnection(self), sock=listener, backlog=BACKLOG, ssl=context
         )
         self._tick()
         listening()

@@ -10,11 +10,12 @@ from urllib.parse import unquote_to_bytes
 
 import httptools
 
-from mooring_runtime.front.exchange import Headers
+from mooring_runtime.front.exchange import Exchange, Headers
 from mooring_runtime.front.stream import BodyStream, StreamBroken
 
 if TYPE_CHECKING:
     from mooring_runtime.front.http_connection import HttpConnection
+    from mooring_runtime.front.tracing import RequestTrace
 
 # A body that is too long is still read up to here: a caller that is busy sending does not see the answer.
 DISCARD = 16 << 20
@@ -47,6 +48,7 @@ class HttpRequest:
         streaming: the answer is sent in parts.
         keep_alive: whether the connection can be used again afterwards.
         gone: called once when the caller goes away before it is answered.
+        status, begun, trace, finished: see `Exchange`.
     """
 
     __slots__ = (
@@ -60,13 +62,17 @@ class HttpRequest:
         "_version",
         "_whole",
         "answered",
+        "begun",
         "complete",
+        "finished",
         "gone",
         "keep_alive",
         "method",
         "path",
         "query",
+        "status",
         "streaming",
+        "trace",
     )
 
     def __init__(
@@ -91,6 +97,10 @@ class HttpRequest:
         self.answered = False
         self.streaming = False
         self.gone: Callable[[], None] | None = None
+        self.status = 0
+        self.begun = 0.0
+        self.trace: RequestTrace | None = None
+        self.finished: Callable[[Exchange], None] | None = None
         self._parts: list[bytes] = []
         self._size = 0
         self._limit = 0
@@ -181,6 +191,7 @@ class HttpRequest:
         """Answers."""
         if self._connection.lost or self.answered:
             return
+        self.status = status
         if not self.complete and self._whole is None and "expect" in self._index:
             self.keep_alive = False  # nobody can tell whether the body will come now
         head = self._head(status, headers)
@@ -203,6 +214,7 @@ class HttpRequest:
         if self._connection.lost or self.answered:
             stream.drop()
             return
+        self.status = status
         self.gone = stream.drop
         self.streaming = True
         self._connection.spawn(self._send(status, headers, stream))
@@ -226,6 +238,7 @@ class HttpRequest:
                 f"a streamed answer broke off: {exc or 'the caller took nothing for too long'}\n"
             )
             connection.cut(reset=isinstance(exc, CallerStalled) or not (chunked or sized))
+            self.finish()
             return
         finally:
             stream.drop()
@@ -254,7 +267,14 @@ class HttpRequest:
     def _done(self) -> None:
         self.answered = True
         self.gone = None
+        self.finish()
         self._connection.finished(self)
+
+    def finish(self) -> None:
+        """Nothing more is to be done for it."""
+        finished, self.finished = self.finished, None
+        if finished is not None:
+            finished(self)
 
 
 def _sayable(name: str, value: str) -> bool:

@@ -4,18 +4,21 @@ JSON lines over a socket. The supervisor says what shall be, whole, each time it
 
     {"op": "sync", "service", "auth_keys", "max_request_bytes", "scoring_timeout_ms", "max_queue",
      "max_queue_wait_ms", "active": bool, "mode", "schema": see `mooring_runtime.worker.contract`,
-     "app_root", "workers": [{"id", "socket", "mode", "batch": the most requests in one call, or null,
-     "drain": bool}]}
+     "app_root", "metrics_open": bool, "telemetry": {"OTEL_...": ""},
+     "workers": [{"id", "socket", "mode", "batch": the most requests in one call, or null, "drain": bool}]}
     {"op": "stop", "drain_seconds": 5}
+    {"op": "measured", ...}: see `mooring_runtime.front.scrape`
 
 ``socket`` is a name in the run directory. A worker that is listed takes requests; with ``drain`` it gets no
 more; one that is not listed is forgotten. A switch between revisions is one such message. The front says::
 
     {"event": "listening"}                       connections are accepted
-    {"event": "failed", "message"}               the address cannot be bound; the process ends
+    {"event": "failed", "message", "code"?}      the address cannot be bound, or (``CertificateUnusable``) the
+                                                 certificate be used; the process ends
     {"event": "drained", "worker"}               nothing of it is left to do
     {"event": "lost", "worker"}                  its connection ended, or could not be made
     {"event": "stuck", "worker", "request_id"}   it exceeded the scoring timeout
+    {"event": "measure"}                         somebody wants metrics: answer ``measured``
 """
 
 from __future__ import annotations
@@ -34,9 +37,11 @@ from mooring_runtime.front.channel import Channel, ScoringFailed
 from mooring_runtime.front.contract import Contract
 from mooring_runtime.front.dispatch import Dispatcher, Limits
 from mooring_runtime.front.exchange import Engine
+from mooring_runtime.tls import Certificate, CertificateUnusable
 
 LINE_LIMIT = 64 << 20
 FLUSH_SECONDS = 2.0
+LOOK_SECONDS = 1.0
 
 
 class Front:
@@ -48,12 +53,16 @@ class Front:
         port: the service's port.
         control_fd: the socket to the supervisor.
         run_dir: where the workers' sockets are.
+        tls: paths of certificate and key; None for http.
     """
 
-    def __init__(self, engine: Engine, *, host: str, port: int, control_fd: int, run_dir: str) -> None:
+    def __init__(
+        self, engine: Engine, *, host: str, port: int, control_fd: int, run_dir: str, tls: list[str] | None
+    ) -> None:
         self._engine = engine
         self._host = host
         self._port = port
+        self._tls = tls
         self._control = socket.socket(fileno=control_fd)
         # Short paths to sockets whatever the directory is called: /proc/self/fd/N/name.
         self._run_fd = os.open(run_dir, os.O_PATH | os.O_DIRECTORY)
@@ -65,21 +74,31 @@ class Front:
         self._control.setblocking(False)
         reader, self._writer = await asyncio.open_connection(sock=self._control, limit=LINE_LIMIT)
         self._dispatcher = Dispatcher(loop, drained=self._drained, lost=self._lost, stuck=self._stuck)
-        self._app = ScoringApp(self._dispatcher)
+        self._app = ScoringApp(self._dispatcher, lambda: self._say("measure"))
         self._wanted: set[str] = set()
         self._draining: set[str] = set()
         self._hung: set[str] = set()
+        try:
+            certificate = Certificate(*map(Path, self._tls)) if self._tls is not None else None
+        except CertificateUnusable as exc:
+            self._say("failed", code="CertificateUnusable", message=str(exc))
+            await self._writer.drain()
+            return 1
         serving = asyncio.create_task(
-            self._engine.serve(self._app, self._host, self._port, lambda: self._say("listening"))
+            self._engine.serve(self._app, self._host, self._port, lambda: self._say("listening"), certificate)
         )
+        watching = asyncio.create_task(_watch(certificate)) if certificate is not None else None
         commands = asyncio.create_task(self._obey(reader))
         done, _ = await asyncio.wait({serving, commands}, return_when=asyncio.FIRST_COMPLETED)
         if serving in done:
             self._say("failed", message=str(serving.exception() or "the HTTP engine ended"))
             await self._writer.drain()
             return 1
+        if watching is not None:
+            watching.cancel()
         self._engine.stop()
         await asyncio.wait({serving}, timeout=FLUSH_SECONDS)
+        await self._app.tracing.close()
         return 0
 
     def _say(self, event: str, **facts: Any) -> None:
@@ -92,7 +111,10 @@ class Front:
             if message["op"] == "stop":
                 await self._finish(float(message["drain_seconds"]))
                 return
-            self._sync(message)
+            if message["op"] == "measured":
+                self._app.scrape.told(message)
+            else:
+                self._sync(message)
 
     async def _finish(self, seconds: float) -> None:
         """Lets the requests that wait or run come to their end."""
@@ -106,6 +128,9 @@ class Front:
         app.keys = Keys(message["auth_keys"])
         app.max_request_bytes = message["max_request_bytes"]
         app.mode = message["mode"]
+        app.scrape.service = message["service"]
+        app.scrape.open = message["metrics_open"]
+        app.tracing.configure(message["service"], message["telemetry"])
         app.contract = Contract(message["service"], message["schema"])
         # Both the service's own limit and the script's environment may set one; the shorter holds.
         timeout = min(message["scoring_timeout_ms"], app.contract.scoring_timeout_ms or sys.maxsize)
@@ -161,3 +186,12 @@ class Front:
         self._wanted.discard(channel.worker)
         self._hung.add(channel.worker)
         self._say("stuck", worker=channel.worker, request_id=request_id)
+
+
+async def _watch(certificate: Certificate) -> None:
+    """Takes over a certificate that is replaced on disk."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        said = certificate.refresh()
+        if said is not None:
+            sys.stderr.write(f"{said}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -12,12 +13,18 @@ from mooring_runtime.serve.session import Session
 from mooring_runtime.serve.settings import SettingsError, settle
 from mooring_runtime.supervisor.client import SupervisorUnavailable
 from mooring_runtime.supervisor.failure import SupervisorError
+from mooring_runtime.supervisor.logs import timestamp
 
 
 def say(line: str) -> None:
     """Prints a line at once, also into a pipe."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def say_json(line: str) -> None:
+    """Prints a line among those of a log that is JSON; a record of the workers' as it is."""
+    say(line if line.startswith("{") else json.dumps({"time": timestamp(), "message": line}))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,13 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as exc:
         sys.stderr.write(f"mooring-serve: {exc}\n")
         return 2
-    say(f"Entry script: {settings.entry_script}")
-    say(f"Python:       {settings.python}")
-    say(f"Model folder: {settings.env.get('AZUREML_MODEL_DIR', 'none (--model_dir)')}")
+    tell = say_json if settings.env.get("MOORING_LOG_FORMAT") == "json" else say
+    tell(f"Entry script: {settings.entry_script}")
+    tell(f"Python:       {settings.python}")
+    tell(f"Model folder: {settings.env.get('AZUREML_MODEL_DIR', 'none (--model_dir)')}")
     for note in settings.notes:
-        say(note)
+        tell(note)
     try:
-        return Session(settings, say).run()
+        return Session(settings, tell).run()
     except SupervisorError as exc:
         sys.stderr.write(f"mooring-serve: {exc.failure.code}: {exc.failure.message} {exc.failure.hint}\n")
     except (SupervisorUnavailable, OSError) as exc:

@@ -27,6 +27,7 @@ class Settings:
         entry_script: an absolute path.
         app_root: the folder whose files belong to the script, and its working directory.
         env: the worker's environment, whole.
+        tls: certificate and key, absolute paths; None for http.
         health_port: None unless a listener of its own is asked for.
         notes: settings that were accepted and have no effect, as sentences.
     """
@@ -37,6 +38,7 @@ class Settings:
     python: Path
     host: str
     port: int
+    tls: tuple[Path, Path] | None
     health_port: int | None
     workers: int
     scoring_timeout_ms: int
@@ -67,6 +69,7 @@ class Settings:
             "generation": number,
             "host": self.host,
             "port": self.port,
+            "tls": None if self.tls is None else {"certificate": str(self.tls[0]), "key": str(self.tls[1])},
             "scoring_timeout_ms": self.scoring_timeout_ms,
             "max_queue_wait_ms": self.scoring_timeout_ms,
             "revision": self.revision(number),
@@ -99,6 +102,8 @@ def settle(given: argparse.Namespace, environ: Mapping[str, str], here: Path) ->
         env["AZUREML_MODEL_DIR"] = str((here / given.model_dir).resolve())
     if given.access_control_allow_origins is not None:
         env["AML_CORS_ORIGINS"] = given.access_control_allow_origins
+    if given.log_format is not None:
+        env["MOORING_LOG_FORMAT"] = given.log_format
     if given.debug_port:
         env["MOORING_DEBUG_PORT"] = str(given.debug_port)
         env["MOORING_DEBUG_WAIT"] = "1" if given.debug_wait else ""
@@ -117,6 +122,7 @@ def settle(given: argparse.Namespace, environ: Mapping[str, str], here: Path) ->
         python=_python(given.python, environ),
         host=given.host,
         port=given.port,
+        tls=_tls(given, here),
         health_port=given.health_port if separate else None,
         workers=workers,
         scoring_timeout_ms=value.number("SCORING_TIMEOUT_MS", HOUR_MS),
@@ -176,6 +182,15 @@ def _entry_script(
         f"The entry script {named} does not exist in {candidates[0].parent}. "
         "Name one: mooring-serve score.py --model_dir ."
     )
+
+
+def _tls(given: argparse.Namespace, here: Path) -> tuple[Path, Path] | None:
+    files = (given.ssl_cert_pem_file, given.ssl_key_pem_file)
+    if files == (None, None):
+        return None
+    if None in files:
+        raise SettingsError("Give both --ssl_cert_pem_file and --ssl_key_pem_file.")
+    return here / files[0], here / files[1]
 
 
 def _python(given: Path | None, environ: Mapping[str, str]) -> Path:

@@ -39,11 +39,10 @@ class Reservation:
         """Gives the port away."""
         self._socket.close()
 
-    @property
-    def url(self) -> str:
-        """``http://host:port``."""
+    def url(self, *, tls: bool) -> str:
+        """``http://host:port`` or ``https://host:port``."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{'https' if tls else 'http'}://{host}:{self.port}"
 
 
 def _probe(family: int, host: str, port: int) -> None:

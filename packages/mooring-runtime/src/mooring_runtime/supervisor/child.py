@@ -11,9 +11,9 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from mooring_runtime.supervisor import proctable
-from mooring_runtime.supervisor.logs import Output
 
 PR_SET_PDEATHSIG = 1
 READ = 1 << 16
@@ -51,8 +51,24 @@ def _prepare(parent: int, joins: Sequence[int], confine: Callable[[], None] | No
     return prepare
 
 
+class Sink(Protocol):
+    """Takes what a process prints: `mooring_runtime.supervisor.logs.Output`, `.records.Stream`."""
+
+    def about_to_read(self) -> None:
+        """A pipe will be read now."""
+        ...
+
+    def feed(self, data: bytes, *, drained: bool) -> None:
+        """Takes what was read."""
+        ...
+
+    def finish(self) -> None:
+        """The process has ended."""
+        ...
+
+
 class Child:
-    """A running process in a session of its own, with stdout and stderr in a pipe.
+    """A running process in a session of its own, with stdout and stderr in pipes.
 
     Args:
         loop: the event loop that reads the pipe.
@@ -61,7 +77,8 @@ class Child:
         cwd: the working directory; None for ours.
         directory: the service's, for the mark.
         pass_fds: descriptors it inherits.
-        output: takes what it prints.
+        outputs: take what it prints: one for stdout and stderr together, or one for each.
+        last: what it has printed last.
         joins: the control groups' files to write itself to.
         confine: what it calls before it becomes another program.
 
@@ -78,15 +95,21 @@ class Child:
         cwd: str | None,
         directory: Path,
         pass_fds: Sequence[int],
-        output: Output,
+        outputs: Sequence[Sink],
+        last: Callable[[], str],
         joins: Sequence[Path] = (),
         confine: Callable[[], None] | None = None,
     ) -> None:
         self._loop = loop
         self._mark = f"{os.getpid()}.{time.monotonic_ns()}"
-        self._output = output
-        self._pipe, written = os.pipe()
-        os.set_blocking(self._pipe, False)
+        self._last = last
+        self._pipes: dict[int, Sink] = {}
+        written = []
+        for output in outputs:
+            pipe, end = os.pipe()
+            os.set_blocking(pipe, False)
+            self._pipes[pipe] = output
+            written.append(end)
         groups = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in joins]
         try:
             self._process = subprocess.Popen(
@@ -94,32 +117,37 @@ class Child:
                 env={**env, MARK: str(directory), CHILD_MARK: self._mark},
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
-                stdout=written,
-                stderr=written,
+                stdout=written[0],
+                stderr=written[-1],
                 pass_fds=tuple(pass_fds),
                 start_new_session=True,
                 preexec_fn=_prepare(os.getpid(), groups, confine),  # noqa: PLW1509 - this process has one thread
             )
         except OSError:
-            os.close(self._pipe)
+            for pipe in self._pipes:
+                os.close(pipe)
             raise
         finally:
-            os.close(written)
+            for end in written:
+                os.close(end)
             for group in groups:
                 os.close(group)
         self.pid = self._process.pid
-        loop.add_reader(self._pipe, self._read)
+        for pipe in self._pipes:
+            loop.add_reader(pipe, self._read, pipe)
 
-    def _read(self) -> bool:
+    def _read(self, pipe: int) -> bool:
         """Reads once; False when nothing is left for now."""
+        output = self._pipes[pipe]
+        output.about_to_read()
         try:
-            data = os.read(self._pipe, READ)
+            data = os.read(pipe, READ)
         except BlockingIOError:
             return False
         if not data:
-            self._loop.remove_reader(self._pipe)
+            self._loop.remove_reader(pipe)
             return False
-        self._output.feed(data)
+        output.feed(data, drained=len(data) < READ)
         return True
 
     def poll(self) -> int | None:
@@ -134,11 +162,12 @@ class Child:
             return None
         self.kill()
         code = self._process.wait()
-        while self._read():
-            continue
-        self._output.finish()
-        self._loop.remove_reader(self._pipe)
-        os.close(self._pipe)
+        for pipe, output in self._pipes.items():
+            while self._read(pipe):
+                continue
+            output.finish()
+            self._loop.remove_reader(pipe)
+            os.close(pipe)
         return code
 
     def send(self, number: signal.Signals) -> None:
@@ -153,7 +182,7 @@ class Child:
 
     def tail(self) -> str:
         """Its last output."""
-        return self._output.tail()
+        return self._last()
 
 
 def kill_left(directory: Path) -> int:

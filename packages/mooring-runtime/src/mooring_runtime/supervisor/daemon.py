@@ -21,6 +21,7 @@ from mooring_runtime.supervisor.front_process import FrontProcess
 from mooring_runtime.supervisor.limits import WATCH_SECONDS, Limiter
 from mooring_runtime.supervisor.logs import Output, RotatingLog, timestamp
 from mooring_runtime.supervisor.machine import Machine
+from mooring_runtime.supervisor.memory_watch import MemoryWatch
 from mooring_runtime.supervisor.model import (
     Action,
     Exit,
@@ -36,6 +37,7 @@ from mooring_runtime.supervisor.model import (
 from mooring_runtime.supervisor.sandbox import Sandboxes
 from mooring_runtime.supervisor.spec import Spec, invalid, parse, parse_revision, revision_to_json
 from mooring_runtime.supervisor.worker_process import WorkerProcess
+from mooring_runtime.tls import Certificate, CertificateUnusable
 
 RETRY_SECONDS = 0.2
 ANSWER_SECONDS = 2.0
@@ -61,7 +63,6 @@ class Daemon:
         self._front: FrontProcess | None = None
         self._reservation: Reservation | None = None
         self._wake: asyncio.TimerHandle | None = None
-        self._watch: asyncio.TimerHandle | None = None
         self._written: dict[str, Any] = {}
         self._saved_active: dict[str, Any] | None = None
         self._port: int = 0
@@ -70,6 +71,7 @@ class Daemon:
         """Supervises until stopped; the exit status."""
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
+        self._memory = MemoryWatch(self._loop, self._limiter, self._machine, self._workers, self._step)
         (self._directory / files.RUN).mkdir(mode=0o700, exist_ok=True)
         logs = self._directory / files.LOGS
         self._worker_log = RotatingLog(logs / "worker.log")
@@ -147,17 +149,17 @@ class Daemon:
         self._machine.front.failure = None
 
     async def _status(self, _: dict[str, Any]) -> dict[str, Any]:
-        entries = proctable.table()
-        rss = {
-            name: sum(entry.rss for entry in proctable.family(entries, process.child.pid))
-            for name, process in self._workers.items()
-        }
-        return {**self._state(rss), "updated": timestamp()}
+        return {**self._state(self._memory.rss()), "updated": timestamp()}
 
     async def _apply(self, request: dict[str, Any]) -> dict[str, Any]:
         spec = parse(request.get("spec"))
         if self._machine.stopping:
             raise refused("The service is stopping.")
+        if spec.tls is not None:
+            try:
+                Certificate(Path(spec.tls.certificate), Path(spec.tls.key))
+            except CertificateUnusable as exc:
+                raise SupervisorError(front_control.certificate_unusable(str(exc))) from exc
         self._reserve(spec)
         if self._machine.apply(spec, self._loop.time()):
             files.write_json(self._directory / files.SPEC, spec.to_json(), durable=True)
@@ -229,6 +231,15 @@ class Daemon:
         note("worker %s (%d) is ready, input mode %s", name, process.child.pid, event["mode"])
         family = proctable.family(proctable.table(), process.child.pid)
         self._limiter.bounds(process.revision).group.ready([entry.pid for entry in family])
+        rss = sum(entry.rss for entry in family)
+        self._machine.measured(name, rss)
+        limit = process.revision.max_rss_bytes
+        if limit is not None and rss >= limit:
+            note(
+                "worker %s needs %d MiB after init(), no less than MOORING_WORKER_MAX_RSS: it stays",
+                name,
+                rss >> 20,
+            )
         self._machine.worker_ready(name, event["mode"], event.get("schema"), self._loop.time())
         self._step()
 
@@ -236,10 +247,15 @@ class Daemon:
         now = self._loop.time()
         event = message["event"]
         name = str(message.get("worker", ""))
+        if event == "measure":
+            if self._front is not None:
+                self._front.send(status.measured(self._machine, self._memory.rss()))
+            return
         if event == "listening":
             self._machine.front.listening(now)
         elif event == "failed":
-            self._machine.front.failed(str(message["message"]))
+            unusable = message.get("code") == "CertificateUnusable"
+            self._machine.front.failed(str(message["message"]), unusable=unusable)
         elif event == "drained":
             self._machine.worker_drained(name, now)
         elif event == "stuck":
@@ -290,7 +306,7 @@ class Daemon:
                 worker.id,
                 worker.revision,
                 directory=self._directory,
-                output=Output(self._worker_log.write),
+                log=self._worker_log,
                 joins=bounds.group.joins,
                 sandbox=sandbox,
                 count_processes=bounds.count_processes,
@@ -322,6 +338,7 @@ class Daemon:
                 self._loop,
                 action.host,
                 action.port,
+                tls=action.tls,
                 directory=self._directory,
                 output=Output(self._front_log.write),
                 said=self._front_said,
@@ -340,20 +357,7 @@ class Daemon:
             at = min(at or float("inf"), self._loop.time() + WATCH_SECONDS)
         if at is not None:
             self._wake = self._loop.call_at(at, self._step)
-        if self._watch is None and self._limiter.watching:
-            self._watch = self._loop.call_later(WATCH_SECONDS, self._watch_memory)
-
-    def _watch_memory(self) -> None:
-        """Kills what has grown above its limit, where no control group does."""
-        self._watch = None
-        for bounds in self._limiter.watching:
-            processes = [p for p in self._workers.values() if p.revision.same_processes(bounds.revision)]
-            pid = bounds.exceeded_by([process.child.pid for process in processes])
-            for process in processes:
-                if process.child.pid == pid:
-                    process.child.kill()
-        if self._limiter.watching:
-            self._watch = self._loop.call_later(WATCH_SECONDS, self._watch_memory)
+        self._memory.schedule()
 
     def _state(self, rss: Mapping[str, int]) -> dict[str, Any]:
         machine = self._machine
@@ -366,10 +370,16 @@ class Daemon:
             rss=rss,
             front_pid=self._front.child.pid if self._front is not None else None,
             port=self._port,
-            url=self._reservation.url if self._reservation is not None else None,
+            url=self._url(),
             limits=self._limiter.isolation(running),
             sandbox=self._sandboxes.state(running),
         )
+
+    def _url(self) -> str | None:
+        if self._reservation is None:
+            return None
+        spec = self._machine.spec
+        return self._reservation.url(tls=spec is not None and spec.tls is not None)
 
     def _save(self) -> None:
         active = self._machine.active

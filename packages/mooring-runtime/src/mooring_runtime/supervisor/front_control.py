@@ -15,6 +15,7 @@ from mooring_runtime.supervisor.model import (
     StartFront,
     StopFront,
 )
+from mooring_runtime.supervisor.spec import TlsSpec
 
 
 class FrontControl:
@@ -40,9 +41,10 @@ class FrontControl:
             self.record.ready_at = now
             self.failure = None
 
-    def failed(self, message: str) -> None:
-        """It said that it cannot bind the address; it will end."""
+    def failed(self, message: str, *, unusable: bool = False) -> None:
+        """It said that it cannot bind the address, or use its certificate; it will end."""
         self.record.said = message
+        self.record.unusable = unusable
 
     def exited(self, summary: str, log: str, now: float) -> None:
         """Its process has ended."""
@@ -62,7 +64,8 @@ class FrontControl:
         record.restarts += 1
         record.restart_at = now + record.backoff.failed()
         if said is not None:
-            self.failure = port_unavailable(self.port or 0, said)
+            port = self.port or 0
+            self.failure = certificate_unusable(said) if record.unusable else port_unavailable(port, said)
         elif record.backoff.count >= self._policy.crash_limit:
             self.failure = Failure(
                 "FrontCrashLoop",
@@ -78,7 +81,7 @@ class FrontControl:
         if self.record.state in {FrontState.STARTING, FrontState.READY}:
             self.record.kill_at = now + drain_seconds + self._policy.term_grace
 
-    def plan(self, host: str, now: float) -> list[Action]:
+    def plan(self, host: str, tls: TlsSpec | None, now: float) -> list[Action]:
         """What to do now."""
         record = self.record
         late = record.state is FrontState.STARTING and record.started_at + self._policy.front_start <= now
@@ -91,15 +94,15 @@ class FrontControl:
             return [StopFront(self._stop)]
         if self._stop is not None or self.port is None:
             return []
-        if running and record.address != (host, self.port):
+        if running and record.address != (host, self.port, tls):
             record.state = FrontState.STOPPING
             record.kill_at = now + self._policy.term_grace
             return [StopFront(0.0)]
         if record.state is FrontState.DOWN and record.restart_at <= now:
             record.state = FrontState.STARTING
-            record.address = (host, self.port)
+            record.address = (host, self.port, tls)
             record.started_at = now
-            return [StartFront(host, self.port)]
+            return [StartFront(host, self.port, tls)]
         if record.ready_at is not None and record.ready_at + self._policy.stable <= now:
             record.backoff.reset()
         return []
@@ -115,6 +118,16 @@ class FrontControl:
         if record.state is FrontState.DOWN and self._stop is None and self.port is not None:
             times.append(record.restart_at)
         return times
+
+
+def certificate_unusable(why: str) -> Failure:
+    """The failure of a certificate that cannot be read, or does not fit its key."""
+    return Failure(
+        "CertificateUnusable",
+        "Start",
+        why,
+        "Give a PEM certificate chain and its unencrypted PEM key, both readable by the service's user.",
+    )
 
 
 def port_unavailable(port: int, why: str) -> Failure:

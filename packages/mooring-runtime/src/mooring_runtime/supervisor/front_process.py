@@ -14,6 +14,7 @@ from typing import Any
 from mooring_runtime.supervisor import files
 from mooring_runtime.supervisor.child import Child
 from mooring_runtime.supervisor.logs import Output
+from mooring_runtime.supervisor.spec import TlsSpec
 
 
 class FrontProcess:
@@ -23,6 +24,7 @@ class FrontProcess:
         loop: the event loop.
         host: the address to listen on.
         port: the reserved port.
+        tls: its certificate; None for none.
         directory: the service's.
         output: takes what it prints.
         said: called with each event it reports.
@@ -37,6 +39,7 @@ class FrontProcess:
         host: str,
         port: int,
         *,
+        tls: TlsSpec | None,
         directory: Path,
         output: Output,
         said: Callable[[Mapping[str, Any]], None],
@@ -50,6 +53,7 @@ class FrontProcess:
         settings = {
             "host": host,
             "port": port,
+            "tls": None if tls is None else [tls.certificate, tls.key],
             "control_fd": theirs.fileno(),
             "run_dir": str(directory / files.RUN),
         }
@@ -62,7 +66,8 @@ class FrontProcess:
                 cwd=None,
                 directory=directory,
                 pass_fds=(theirs.fileno(),),
-                output=output,
+                outputs=[output],
+                last=output.tail,
             )
         except OSError:
             self._socket.close()

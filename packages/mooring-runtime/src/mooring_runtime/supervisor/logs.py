@@ -37,7 +37,11 @@ class RotatingLog:
     def write(self, lines: list[bytes]) -> None:
         """Appends whole lines, each with a timestamp before it."""
         prefix = timestamp().encode() + b" "
-        data = b"".join(prefix + line + b"\n" for line in lines)
+        self.append([prefix + line for line in lines])
+
+    def append(self, lines: list[bytes]) -> None:
+        """Appends whole lines as they are."""
+        data = b"".join(line + b"\n" for line in lines)
         if self._size and self._size + len(data) > self._max_bytes:
             self._rotate()
         self._file.write(data)
@@ -74,7 +78,10 @@ class Output:
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
 
-    def feed(self, data: bytes) -> None:
+    def about_to_read(self) -> None:
+        """The pipe will be read now."""
+
+    def feed(self, data: bytes, *, drained: bool = True) -> None:  # noqa: ARG002 - `records.Stream` needs it
         """Takes what was read; a line without an end is passed on when it gets too long."""
         *lines, self._partial = (self._partial + data).split(b"\n")
         while len(self._partial) > MAX_LINE:

@@ -11,11 +11,13 @@ belong to no slot any more (drained, superseded, scaled away) are *leaving*.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from random import Random
 from typing import Any
 
+from mooring_runtime.supervisor import recycling
 from mooring_runtime.supervisor.backoff import Backoff
 from mooring_runtime.supervisor.failure import Failure
 from mooring_runtime.supervisor.front_control import FrontControl
@@ -46,6 +48,7 @@ class Machine:
         target: the group that is starting.
         leaving: workers on their way out.
         failure: why the target revision, or what serves, does not run.
+        restarts: workers of the active group that were replaced, by cause.
         front: the front's part of the decisions.
         stopping: `stop` was asked for.
     """
@@ -60,6 +63,7 @@ class Machine:
         self.target: Group | None = None
         self.leaving: list[Worker] = []
         self.failure: Failure | None = None
+        self.restarts: Counter[str] = Counter()
         self.front = FrontControl(policy, random)
         self.stopping = False
 
@@ -113,29 +117,39 @@ class Machine:
 
     def worker_ready(self, name: str, mode: str, schema: Mapping[str, Any] | None, now: float) -> None:
         """``init()`` of a worker has returned."""
-        slot = self._slot(name)
-        if slot is None or slot.worker is None or slot.worker.state is not WorkerState.STARTING:
+        worker = self._worker(name)
+        if worker is None or worker.state is not WorkerState.STARTING:
             return
-        worker = slot.worker
         worker.state = WorkerState.READY
         worker.ready_at = now
         worker.mode = mode
         worker.schema = schema
+        self._succeed(worker, now)
         self._promote_if_ready(now)
+
+    def measured(self, name: str, rss: int) -> None:
+        """What a worker has in memory as ``init()`` returns."""
+        worker = self._worker(name)
+        if worker is not None:
+            worker.ready_rss = rss
 
     def worker_exited(self, name: str, how: Exit, now: float) -> None:
         """A worker's process has ended, or could not be started."""
         self.leaving = [worker for worker in self.leaving if worker.id != name]
+        if self._successor_exited(name, now):
+            return
         slot = self._slot(name)
         if slot is None or slot.worker is None:
             return
-        worker, slot.worker = slot.worker, None
+        worker = slot.worker
+        recycling.take_over(slot)
         slot.last_exit = how.summary
         if self.target is not None and slot in self.target.slots:
             self._drop_target(now)
             self.failure = how.failure
             return
         slot.restarts += 1
+        self.restarts["ScoringTimeout" if worker.stuck else how.failure.code] += 1
         if worker.ready_at is not None and now - worker.ready_at >= self._policy.stable:
             slot.backoff.reset()
         if worker.stuck:
@@ -172,7 +186,7 @@ class Machine:
         """What to do now; the state is changed as if it had been done."""
         actions: list[Action] = []
         if self.spec is not None:
-            actions += self.front.plan(self.spec.host, now)
+            actions += self.front.plan(self.spec.host, self.spec.tls, now)
         if self.stopping:
             if self.front.record.state is FrontState.DOWN:
                 self._dismiss_all(now)
@@ -206,18 +220,15 @@ class Machine:
             elif worker.state is WorkerState.STARTING:
                 times.append(worker.started_at + worker.revision.init_deadline_seconds)
         if not self.stopping:
-            for slot in self._slots():
-                if slot.worker is None:
-                    times.append(slot.restart_at)
-                elif slot.worker.ready_at is not None and slot.backoff.count:
-                    times.append(slot.worker.ready_at + self._policy.stable)
+            times += self._slot_times()
         return min(times, default=None)
 
     def workers(self) -> Iterator[Worker]:
         """All processes there are."""
         for slot in self._slots():
-            if slot.worker is not None:
-                yield slot.worker
+            for worker in (slot.worker, slot.successor):
+                if worker is not None:
+                    yield worker
         yield from self.leaving
 
     # Inside
@@ -241,17 +252,53 @@ class Machine:
     def _dismiss(self, slots: list[Slot], now: float) -> None:
         """Moves the workers of ``slots`` to those leaving; ready ones may finish what they have."""
         for slot in slots:
-            worker, slot.worker = slot.worker, None
-            if worker is None:
-                continue
-            ready = worker.state is WorkerState.READY
             serves = self.active is not None and slot in self.active.slots
-            if ready and serves and self.spec is not None and not self.stopping:
-                worker.state = WorkerState.DRAINING
-                worker.drain_by = now + self.spec.scoring_timeout_ms / 1000 + self._policy.drain_extra
-            else:
-                worker.state = WorkerState.STOPPING
-            self.leaving.append(worker)
+            for worker in (recycling.take_over(slot), recycling.take_over(slot)):
+                if worker is not None:
+                    self._leave(worker, serves, now)
+
+    def _leave(self, worker: Worker, serves: bool, now: float) -> None:
+        ready = worker.state is WorkerState.READY
+        if ready and serves and self.spec is not None and not self.stopping:
+            worker.state = WorkerState.DRAINING
+            worker.drain_by = now + self.spec.scoring_timeout_ms / 1000 + self._policy.drain_extra
+        else:
+            worker.state = WorkerState.STOPPING
+        self.leaving.append(worker)
+
+    def _slot_times(self) -> Iterator[float]:
+        """When a slot's worker starts, has recovered, or is replaced."""
+        for slot in self._slots():
+            if slot.worker is None:
+                yield slot.restart_at
+            elif slot.worker.ready_at is not None and slot.backoff.count:
+                yield slot.worker.ready_at + self._policy.stable
+        grown = self._grown()
+        if grown is not None:
+            yield grown.restart_at
+
+    def _grown(self) -> Slot | None:
+        return recycling.due(self.active) if self.active is not None and self.target is None else None
+
+    def _succeed(self, worker: Worker, now: float) -> None:
+        """A successor that is ready takes its place."""
+        slot = next((slot for slot in self._slots() if slot.successor is worker), None)
+        old = recycling.take_over(slot) if slot is not None else None
+        if slot is None or old is None:
+            return
+        slot.restarts += 1
+        slot.last_exit = recycling.said(old)
+        self.restarts[recycling.CAUSE] += 1
+        self._leave(old, True, now)
+
+    def _successor_exited(self, name: str, now: float) -> bool:
+        """Whether it was one; the worker that it was to replace goes on."""
+        for slot in self._slots():
+            if slot.successor is not None and slot.successor.id == name:
+                slot.successor = None
+                slot.restart_at = now + recycling.PAUSE_SECONDS
+                return True
+        return False
 
     def _dismiss_all(self, now: float) -> None:
         for group in (self.active, self.target):
@@ -273,8 +320,9 @@ class Machine:
         group.slots += self._group(replace(revision, workers=max(missing, 0))).slots
         group.revision = revision
         for slot in group.slots:
-            if slot.worker is not None:
-                slot.worker.revision = revision
+            for worker in (slot.worker, slot.successor):
+                if worker is not None:
+                    worker.revision = revision
 
     def _promote_if_ready(self, now: float) -> None:
         if self.target is None or not self.target.ready:
@@ -290,10 +338,17 @@ class Machine:
             for slot in group.slots if group is not None else ():
                 if group is None or slot.worker is not None or slot.restart_at > now:
                     continue
-                self._count += 1
-                slot.worker = Worker(f"w{self._count}", group.revision, now)
+                slot.worker = self._new_worker(group, now)
                 actions.append(StartWorker(slot.worker))
+        grown = self._grown()
+        if self.active is not None and grown is not None and grown.restart_at <= now:
+            grown.successor = self._new_worker(self.active, now)
+            actions.append(StartWorker(grown.successor))
         return actions
+
+    def _new_worker(self, group: Group, now: float) -> Worker:
+        self._count += 1
+        return Worker(f"w{self._count}", group.revision, now)
 
     def _deadlines(self, now: float) -> list[Action]:
         actions: list[Action] = []

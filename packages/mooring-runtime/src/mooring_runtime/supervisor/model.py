@@ -9,7 +9,7 @@ from typing import Any
 
 from mooring_runtime.supervisor.backoff import Backoff
 from mooring_runtime.supervisor.failure import Failure
-from mooring_runtime.supervisor.spec import RevisionSpec
+from mooring_runtime.supervisor.spec import RevisionSpec, TlsSpec
 
 
 class WorkerState(str, Enum):
@@ -33,6 +33,8 @@ class Worker:
         schema: the input and output schema it reported, or None.
         timed_out: it exceeded its init deadline and was aborted.
         stuck: it exceeded the scoring timeout and was aborted.
+        ready_rss: resident bytes when ``init()`` had returned.
+        grown_to: resident bytes for which it is to be replaced; None if it is not.
         drain_by: when waiting for the front's ``drained`` ends.
         kill_at: when SIGKILL follows; None while nothing has been asked of it.
         killed: SIGKILL was sent.
@@ -47,6 +49,8 @@ class Worker:
     schema: Mapping[str, Any] | None = None
     timed_out: bool = False
     stuck: bool = False
+    ready_rss: int = 0
+    grown_to: int | None = None
     drain_by: float | None = None
     kill_at: float | None = None
     killed: bool = False
@@ -54,10 +58,15 @@ class Worker:
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """A place that is to be filled by a worker."""
+    """A place that is to be filled by a worker.
+
+    Attributes:
+        successor: is starting, to take the place of a worker that has grown.
+    """
 
     backoff: Backoff
     worker: Worker | None = None
+    successor: Worker | None = None
     restarts: int = 0
     last_exit: str | None = None
     restart_at: float = 0.0
@@ -90,19 +99,21 @@ class FrontRecord:
     """The front.
 
     Attributes:
-        address: host and port it was started with.
+        address: host, port and certificate it was started with.
         said: why it could not serve, in its own words.
+        unusable: what it could not serve for is its certificate.
     """
 
     backoff: Backoff
     state: FrontState = FrontState.DOWN
-    address: tuple[str, int] | None = None
+    address: tuple[str, int, TlsSpec | None] | None = None
     started_at: float = 0.0
     ready_at: float | None = None
     restarts: int = 0
     restart_at: float = 0.0
     last_exit: str | None = None
     said: str | None = None
+    unusable: bool = False
     kill_at: float | None = None
     killed: bool = False
 
@@ -141,6 +152,7 @@ class StartFront:
 
     host: str
     port: int
+    tls: TlsSpec | None
 
 
 @dataclass(frozen=True, slots=True)

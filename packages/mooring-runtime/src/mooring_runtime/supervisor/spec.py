@@ -8,6 +8,8 @@ from typing import Any
 
 from mooring_runtime.supervisor.failure import Failure, SupervisorError
 
+MAX_RSS = "MOORING_WORKER_MAX_RSS"
+LOG_FORMAT = "MOORING_LOG_FORMAT"
 SANDBOX_MODES = ("auto", "bwrap", "landlock", "none")
 NETWORKS = ("auto", "none", "outbound", "all")
 
@@ -65,9 +67,33 @@ class RevisionSpec:
     memory_bytes: int | None = None
     sandbox: SandboxSpec | None = None
 
+    @property
+    def max_rss_bytes(self) -> int | None:
+        """Resident memory at which a worker is replaced: ``MOORING_WORKER_MAX_RSS`` (MiB) of ``env``."""
+        text = self.env.get(MAX_RSS, "")
+        return int(text) << 20 if text else None
+
+    @property
+    def json_logs(self) -> bool:
+        """Whether what the workers print is logged as JSON: ``MOORING_LOG_FORMAT`` of ``env``."""
+        return self.env.get(LOG_FORMAT) == "json"
+
     def same_processes(self, other: RevisionSpec) -> bool:
         """Whether workers of ``other`` can serve as workers of this one."""
         return self == replace(other, workers=self.workers, init_deadline_seconds=self.init_deadline_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSpec:
+    """Where the service's certificate is; the files are read again when they change.
+
+    Attributes:
+        certificate: PEM file with the chain.
+        key: PEM file with its key, not encrypted.
+    """
+
+    certificate: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +106,7 @@ class Spec:
         host: the address to listen on.
         port: 0 for any free port, which is then kept for the service's life.
         auth_keys: the keys callers may show; empty for no authentication.
+        tls: for https; None for http.
         scoring_timeout_ms: for one call of ``run``.
         max_request_bytes: for one request body.
         max_queue: requests that may wait for a worker.
@@ -93,6 +120,7 @@ class Spec:
     host: str = "127.0.0.1"
     port: int = 0
     auth_keys: tuple[str, ...] = ()
+    tls: TlsSpec | None = None
     scoring_timeout_ms: int = 60000
     max_request_bytes: int = 104857600
     max_queue: int = 256
@@ -119,9 +147,20 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "tuple[str, ...]": ((list, tuple), "a list"),
     "tuple[int, ...]": ((list, tuple), "a list"),
     "SandboxSpec | None": ((dict, type(None)), "an object or null"),
+    "TlsSpec | None": ((dict, type(None)), "an object or null"),
     "RevisionSpec": ((dict,), "an object"),
 }
-_REQUIRED = {"service", "revision", "id", "python", "worker_dir", "app_root", "entry_script"}
+_REQUIRED = {
+    "service",
+    "revision",
+    "id",
+    "python",
+    "worker_dir",
+    "app_root",
+    "entry_script",
+    "certificate",
+    "key",
+}
 _POSITIVE = {
     "workers",
     "init_deadline_seconds",
@@ -170,6 +209,11 @@ def parse_revision(data: Any) -> RevisionSpec:
     env = checked.get("env", {})
     if not all(isinstance(key, str) and isinstance(value, str) for key, value in env.items()):
         raise invalid("revision.env must map text to text.")
+    if env.get(LOG_FORMAT, "text") not in {"text", "json"}:
+        raise invalid(f"{LOG_FORMAT} must be text or json, not {env[LOG_FORMAT]!r}.")
+    limit = env.get(MAX_RSS, "")
+    if limit and not (limit.isascii() and limit.isdigit() and int(limit)):
+        raise invalid(f"{MAX_RSS} must be a whole number of MiB above 0, not {limit!r}.")
     if checked.get("sandbox") is not None:
         checked["sandbox"] = _parse_sandbox(checked["sandbox"])
     return RevisionSpec(**checked)
@@ -203,5 +247,7 @@ def parse(data: Any) -> Spec:
     if not all(isinstance(key, str) and key for key in keys):
         raise invalid("auth_keys must be a list of texts that are not empty.")
     checked["auth_keys"] = tuple(keys)
+    if checked.get("tls") is not None:
+        checked["tls"] = TlsSpec(**_checked(TlsSpec, checked["tls"], "tls."))
     checked["revision"] = parse_revision(checked["revision"])
     return Spec(**checked)

@@ -9,6 +9,7 @@ from typing import Any
 from mooring_runtime.supervisor.failure import Failure
 from mooring_runtime.supervisor.machine import Machine
 from mooring_runtime.supervisor.model import FrontState, Group, Slot, Worker, WorkerState
+from mooring_runtime.supervisor.spec import RevisionSpec
 
 
 def state(
@@ -81,6 +82,22 @@ def active_revision(machine: Machine) -> str | None:
     return machine.active.revision.id if machine.active is not None else None
 
 
+def measured(machine: Machine, rss: Mapping[str, int]) -> dict[str, Any]:
+    """What the front cannot know: `mooring_runtime.front.scrape` describes the message."""
+    spec = machine.spec
+    return {
+        "op": "measured",
+        "revision": active_revision(machine),
+        "target_revision": spec.revision.id if spec is not None else None,
+        "restarts": dict(machine.restarts),
+        "front_restarts": machine.front.record.restarts,
+        "workers": [
+            {name: row[name] for name in ("id", "revision", "state", "rss_bytes")}
+            for row in workers(machine, {}, rss)
+        ],
+    }
+
+
 def workers(machine: Machine, pids: Mapping[str, int], rss: Mapping[str, int]) -> list[dict[str, Any]]:
     """The ``workers`` member: the slots of the active and the target revision, and those leaving."""
     rows = []
@@ -88,6 +105,8 @@ def workers(machine: Machine, pids: Mapping[str, int], rss: Mapping[str, int]) -
         for slot in group.slots if group is not None else ():
             revision = group.revision.id if group is not None else ""
             rows.append(_row(slot.worker, revision, slot, pids, rss))
+            if slot.successor is not None:
+                rows.append(_row(slot.successor, revision, None, pids, rss))
     rows += [_row(worker, worker.revision.id, None, pids, rss) for worker in machine.leaving]
     return rows
 
@@ -101,6 +120,7 @@ def _row(
 ) -> dict[str, Any]:
     state = "Exited" if worker is None else worker.state.value
     return {
+        "id": worker.id if worker is not None else None,
         "pid": pids.get(worker.id) if worker is not None else None,
         "revision": revision,
         "state": "Draining" if state == "Stopping" else state,
@@ -150,6 +170,8 @@ def front_sync(machine: Machine) -> dict[str, Any] | None:
         "mode": first.mode if first is not None else "text",
         "schema": first.schema if first is not None else None,
         "app_root": machine.active.revision.app_root if machine.active is not None else None,
+        "telemetry": telemetry(spec.revision if machine.active is None else machine.active.revision),
+        "metrics_open": machine.active is not None and metrics_open(machine.active.revision),
         "workers": listed,
     }
 
@@ -163,6 +185,16 @@ def _listed(worker: Worker, *, drain: bool) -> dict[str, Any]:
 def socket_name(worker: str) -> str:
     """The name of a worker's socket in the run directory."""
     return f"{worker}.sock"
+
+
+def telemetry(revision: RevisionSpec) -> dict[str, str]:
+    """The OpenTelemetry variables of a revision."""
+    return {name: value for name, value in revision.env.items() if name.startswith("OTEL_")}
+
+
+def metrics_open(revision: RevisionSpec) -> bool:
+    """Whether anybody may read the metrics of a service without keys."""
+    return revision.env.get("MOORING_METRICS_OPEN", "").lower() == "true"
 
 
 def _any_ready(group: Group) -> bool:

@@ -13,7 +13,8 @@ from typing import Any
 
 from mooring_runtime.supervisor import files
 from mooring_runtime.supervisor.child import Child
-from mooring_runtime.supervisor.logs import Output
+from mooring_runtime.supervisor.logs import Output, RotatingLog
+from mooring_runtime.supervisor.records import Records
 from mooring_runtime.supervisor.sandbox import Sandbox
 from mooring_runtime.supervisor.spec import RevisionSpec
 from mooring_runtime.supervisor.status import socket_name
@@ -63,7 +64,7 @@ class WorkerProcess:
         name: the worker's id.
         revision: what it runs.
         directory: the service's.
-        output: takes what it prints.
+        log: takes what it prints.
         joins: its control groups' files.
         sandbox: its confinement.
         count_processes: whether the sandbox limits the number of processes itself.
@@ -84,7 +85,7 @@ class WorkerProcess:
         revision: RevisionSpec,
         *,
         directory: Path,
-        output: Output,
+        log: RotatingLog,
         joins: Sequence[Path],
         sandbox: Sandbox | None,
         count_processes: bool,
@@ -111,6 +112,12 @@ class WorkerProcess:
             "source_directory": revision.source_directory,
             "entry_script": revision.entry_script,
         }
+        passed = [written, listener.fileno()]
+        self._records = Records(log.append, name, revision.id) if revision.json_logs else None
+        if self._records is not None:
+            settings["request_fd"] = self._records.current.fd
+            passed.append(self._records.current.fd)
+        output = Output(log.write)
         command = [revision.python, str(Path(revision.worker_dir) / "main.py")]
         try:
             self.child = Child(
@@ -119,13 +126,16 @@ class WorkerProcess:
                 env={**environment(inside, os.environ), "MOORING_WORKER": json.dumps(settings)},
                 cwd=inside.app_root,
                 directory=directory,
-                pass_fds=(written, listener.fileno()),
-                output=output,
+                pass_fds=passed,
+                outputs=[output] if self._records is None else self._records.streams,
+                last=output.tail if self._records is None else self._records.tail,
                 joins=joins,
                 confine=sandbox.confine(count_processes=count_processes) if sandbox is not None else None,
             )
         except OSError:
             os.close(self._pipe)
+            if self._records is not None:
+                self._records.current.close()
             self._socket.unlink(missing_ok=True)
             raise
         finally:
@@ -159,6 +169,9 @@ class WorkerProcess:
             continue
         self._loop.remove_reader(self._pipe)
         os.close(self._pipe)
+        if self._records is not None:
+            self._records.current.close()
+            self._records = None
         self._socket.unlink(missing_ok=True)
         return self._sandbox.exit_code(code) if self._sandbox is not None else code
 

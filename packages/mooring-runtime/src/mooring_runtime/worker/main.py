@@ -1,7 +1,8 @@
 """Starts a worker: ``<python> <worker_dir>/main.py`` with its settings in ``MOORING_WORKER`` (JSON).
 
 Settings: ``report_fd`` (JSON lines to the supervisor), ``listen_fd`` (a listening Unix socket; the front
-connects to it), ``app_root``, ``source_directory`` (or null), ``entry_script``.
+connects to it), ``app_root``, ``source_directory`` (or null), ``entry_script``; with logs as JSON ``request_fd`` (see
+`records`).
 
 The user's modules must never meet ours: this folder leaves ``sys.path`` before anything else is imported,
 and our modules live under a private package name.
@@ -15,6 +16,7 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:] = [path for path in sys.path if os.path.abspath(path) != _HERE]
 
 import faulthandler  # noqa: E402
+import functools  # noqa: E402
 import io  # noqa: E402
 import json  # noqa: E402
 import signal  # noqa: E402
@@ -70,11 +72,18 @@ def main():
     supervisor = report.Report(settings["report_fd"])
     supervisor.send({"event": "started", "python": sys.version.split()[0]})
     entry.set_search_path(settings, os.path.join(_HERE, "shim"), os.path.join(_HERE, "fallback"))
+    make_scorer = scoring.Scorer
+    if "request_fd" in settings:
+        from _mooring_worker import recorded, records
+
+        kept = records.Records(settings["request_fd"])
+        records.record_logging(kept)
+        make_scorer = functools.partial(recorded.RecordedScorer, records=kept)
     try:
         contract.configure_logging(settings)
         debugger.start(os.environ)
         module = entry.load(settings, termination)
-        scorer = scoring.Scorer(entry.run_function(module), termination)
+        scorer = make_scorer(entry.run_function(module), termination)
         entry.initialise(module, termination)
         described = contract.of(scorer, settings)
     except entry.EntryError as exc:

@@ -228,21 +228,22 @@ class Scorer:
         try:
             body = dumps({} if result is None else result).encode("utf-8")
         except Exception as exc:  # noqa: BLE001 - objects may raise anything while they are written
-            log(request_id, unserialisable_hint(result, exc), traceback.format_exc())
+            self.log(request_id, unserialisable_hint(result, exc), traceback.format_exc())
             return reply(500, {"message": UNSERIALISABLE})
         return frames.RESULT, spent.encode("ascii"), body
+
+    log = staticmethod(log)
 
     def _failed(self, exc, request_id):
         if self._termination.requested:
             raise exc
         return self._refused(exc, request_id)
 
-    @staticmethod
-    def _refused(exc, request_id):
+    def _refused(self, exc, request_id):
         status = getattr(exc, "mooring_status", None)
         if status is not None:
             return reply(status, {"message": str(exc)})
-        log(request_id, "run() raised an exception", user_traceback(exc))
+        self.log(request_id, "run() raised an exception", user_traceback(exc))
         return reply(500, {"message": FAILED}, failed=True)
 
     def _response(self, response, spent):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -203,6 +203,7 @@ def _spec(service: Service, keys: tuple[str, ...], default_init_seconds: float) 
         auth_keys=keys,
         cpu_cores=float(resources["cpu"]),
         memory_bytes=int(float(resources["memoryInGB"]) * _GB),
+        certificate=_certificate(service.config),
         port=int(service.config.get("port") or 0),
         init_seconds=init_seconds(environment, default_init_seconds),
         workers=min(max(int(workers), 1), 64) if workers.isdecimal() else 1,
@@ -212,6 +213,10 @@ def _spec(service: Service, keys: tuple[str, ...], default_init_seconds: float) 
             "SERVICE_VERSION": str(service.revision),
         },
     )
+
+
+def _certificate(config: Mapping[str, Any]) -> tuple[str, str] | None:
+    return (config["sslCertificate"], config["sslKey"]) if config.get("sslEnabled") else None
 
 
 def _observed(observed: Observation) -> dict[str, Any]:

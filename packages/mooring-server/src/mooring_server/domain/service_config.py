@@ -34,7 +34,7 @@ def check_config(scope: str, compute_type: str, request: dict[str, Any]) -> dict
         request: fields of the service request; only those in `CONFIG_FIELDS` are looked at.
 
     Raises:
-        InvalidRequest: ``ComputeTypeNotSupported``, ``InvalidConfiguration``, ``TlsNotSupported``.
+        InvalidRequest: ``ComputeTypeNotSupported``, ``InvalidConfiguration``, ``InvalidSsl``.
     """
     if _SCOPES.get(compute_type) != scope:
         raise InvalidRequest(
@@ -44,11 +44,12 @@ def check_config(scope: str, compute_type: str, request: dict[str, Any]) -> dict
             target=compute_type,
         )
     config = {k: request[k] for k in CONFIG_FIELDS if request.get(k) is not None}
-    if config.get("sslEnabled"):
+    if config.get("sslEnabled") and not (config.get("sslCertificate") and config.get("sslKey")):
         raise InvalidRequest(
-            "TlsNotSupported",
-            "This version does not serve scoring endpoints by TLS.",
-            hint="Deploy without ssl_enabled and put a TLS proxy in front.",
+            "InvalidSsl",
+            "sslEnabled needs a certificate and its key.",
+            hint="Give ssl_cert_pem_file, ssl_key_pem_file and ssl_cname.",
+            target="sslCertificate",
         )
     resources = config.get("containerResourceRequirements") or {}
     cpu = resources.get("cpu")

@@ -35,6 +35,10 @@ def _view(
 ) -> ServiceView:
     config, image, observed = service.config, service.image, service.observed
     url = observed.get("url")
+    # The certificate is for the name, which its owner points at this machine, as in Azure.
+    named = url
+    if url and config.get("sslEnabled") and config.get("cname"):
+        named = f"https://{config['cname']}:{url.rpartition(':')[2]}"
     ready = observed.get("phase") == "Ready"
     workers = observed.get("workers") or []
     return {
@@ -51,16 +55,16 @@ def _view(
         "properties": service.properties,
         "location": config["location"],
         "authEnabled": config["authEnabled"],
-        "sslEnabled": False,
-        "sslCertificate": None,
+        "sslEnabled": bool(config.get("sslEnabled")),
+        "sslCertificate": config.get("sslCertificate"),
         "sslKey": None,
         "cname": config.get("cname"),
         "dnsNameLabel": config.get("dnsNameLabel"),
         "appInsightsEnabled": bool(config.get("appInsightsEnabled")),
         "containerResourceRequirements": config["containerResourceRequirements"],
         "publicIp": url.split("//")[1].rpartition(":")[0] if url else None,
-        "scoringUri": f"{url}/score" if url else None,
-        "swaggerUri": f"{url}/swagger.json" if url else None,
+        "scoringUri": f"{named}/score" if named else None,
+        "swaggerUri": f"{named}/swagger.json" if named else None,
         "port": int(url.rpartition(":")[2]) if url else None,
         "imageId": f"{image.name}:{image.version}",
         "imageDigest": image.digest,

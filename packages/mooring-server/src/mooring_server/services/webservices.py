@@ -23,6 +23,7 @@ from mooring_server.services.service_keys import assert_keys, keys_view, new_key
 from mooring_server.services.service_view import service_view, service_views
 from mooring_server.services.views import KeysView, Page, ServiceView
 from mooring_server.store.tables import Image, Service, Workspace, now
+from mooring_server.tls import check_pair
 
 SCOPES = {"services": "cloud", "localServices": "local"}
 
@@ -51,7 +52,7 @@ class Webservices:
             Conflict: ``ServiceExists`` without ``overwrite``; ``ServiceDeleting``.
         """
         name = check_name("service", request["name"])
-        config = check_config(self._scope, request["computeType"], request)
+        config = _checked(self._scope, request["computeType"], request)
         # Checked before the image is prepared, so that a taken name is told at once; and again when it is written.
         with self._context.db.read() as session:
             workspace = find_workspace(session, ref)
@@ -79,7 +80,7 @@ class Webservices:
             workspace = find_workspace(session, ref)
             service = self._find(session, workspace, name)
             prepared = self._prepare(session, workspace, changes)
-            config = check_config(
+            config = _checked(
                 self._scope, service.compute_type, {**service.config, **_config_changes(changes)}
             )
         with self._context.db.write() as session:
@@ -309,6 +310,14 @@ class Webservices:
         self._context.wake_image(begun.image_id)
         self._context.wake_service(begun.service_id)
         return begun.view
+
+
+def _checked(scope: str, compute_type: str, request: dict[str, Any]) -> dict[str, Any]:
+    """See `check_config`; a certificate must fit its key as well."""
+    config = check_config(scope, compute_type, request)
+    if config.get("sslEnabled"):
+        check_pair(config["sslCertificate"], config["sslKey"])
+    return config
 
 
 def _resolve_image(

@@ -17,6 +17,7 @@ class ServiceSpec:
         generation: number of the request; grows with every change.
         image_digest: manifest in the content store.
         auth_keys: accepted keys; empty: no authentication.
+        certificate: chain and key (PEM) for https; None: http.
         cpu_cores: ceiling once the service is ready.
         memory_bytes: hard limit of each worker.
         port: a fixed port, or 0 for one that the target chooses once.
@@ -32,6 +33,7 @@ class ServiceSpec:
     auth_keys: tuple[str, ...]
     cpu_cores: float
     memory_bytes: int
+    certificate: tuple[str, str] | None = field(default=None, repr=False)
     port: int = 0
     workers: int = 1
     scoring_timeout_ms: int = 60_000

@@ -96,6 +96,7 @@ class ProcessTarget:
         document = self._document(spec)
         try:
             directory.mkdir(mode=0o700, exist_ok=True)
+            document["tls"] = _write_certificate(directory, spec.certificate)
         except OSError as error:
             raise disk_full(error, self._root, 1, phase="Start") or error from error
         client = SupervisorClient(directory)
@@ -248,6 +249,24 @@ class ProcessTarget:
             logs.glob(f"{_LOG}.*"), key=lambda p: -int(p.suffix[1:]) if p.suffix[1:].isdigit() else 0
         )
         return [*rotated, *([logs / _LOG] if (logs / _LOG).exists() else [])]
+
+
+def _write_certificate(directory: Path, certificate: tuple[str, str] | None) -> dict[str, str] | None:
+    """Puts a certificate where the front looks: one that replaces another is taken over without a restart."""
+    if certificate is None:
+        return None
+    paths = {}
+    for (name, file), text in zip((("certificate", "tls.crt"), ("key", "tls.key")), certificate, strict=True):
+        path = directory / file
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            fresh = directory / f".{file}.new"
+            fresh.unlink(missing_ok=True)
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+                opened.write(text)
+            fresh.replace(path)
+        paths[name] = str(path)
+    return paths
 
 
 def _number(revision: Any) -> int | None:

@@ -46,6 +46,15 @@ def serve(
     python: Annotated[
         Text, typer.Option("--python", help="Interpreter for the script [default: the active environment's].")
     ] = None,
+    ssl_cert_pem_file: Annotated[
+        Text, typer.Option("--ssl_cert_pem_file", help="Serve https with this certificate chain (PEM).")
+    ] = None,
+    ssl_key_pem_file: Annotated[
+        Text, typer.Option("--ssl_key_pem_file", help="The certificate's key (PEM).")
+    ] = None,
+    log_format: Annotated[
+        Text, typer.Option("--log_format", help="text or json [default: MOORING_LOG_FORMAT, else text].")
+    ] = None,
     reload: Annotated[bool, typer.Option("--reload", help="Start again when a source file changes.")] = False,
     debug_port: Annotated[
         Number, typer.Option("--debug_port", help="Let a debugger attach at this port (needs debugpy).")
@@ -78,6 +87,9 @@ def serve(
         "--appinsights_instrumentation_key": appinsights_instrumentation_key,
         "--config_file": config_file,
         "--python": python,
+        "--ssl_cert_pem_file": ssl_cert_pem_file,
+        "--ssl_key_pem_file": ssl_key_pem_file,
+        "--log_format": log_format,
         "--debug_port": debug_port,
     }
     flags = [part for name, value in valued.items() if value is not None for part in (name, str(value))]
