@@ -11,7 +11,7 @@ from mooring_runtime.front.auth import Keys
 from mooring_runtime.front.channel import JSON_HEADERS, Reply, ScoringFailed
 from mooring_runtime.front.contract import Contract
 from mooring_runtime.front.dispatch import Dispatcher
-from mooring_runtime.front.exchange import BodyTooLarge, ClientGone, Exchange, Headers
+from mooring_runtime.front.exchange import BodyTooLarge, BodyTooSlow, ClientGone, Exchange, Headers
 from mooring_runtime.front.identity import IdTooLong, identify
 from mooring_runtime.front.swagger import NoSuchVersion
 from mooring_runtime.worker import frames
@@ -179,6 +179,10 @@ class ScoringApp:
         except BodyTooLarge:
             message = f"The request body may have {self.max_request_bytes} bytes."
             _answer(exchange, 413, message, [*headers, RUN_NOT_FAILED, ("connection", "close")])
+            return
+        except BodyTooSlow:
+            message = "The request body did not come in time."
+            _answer(exchange, 408, message, [*headers, RUN_NOT_FAILED, ("connection", "close")])
             return
         await self._run(exchange, body, request_id, headers)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
@@ -60,6 +61,7 @@ class Ticket(Protocol):
         ...
 
 
+NO_ANSWER = "The worker answered something that is no answer. Check the logs for more info."
 JSON_HEADERS: Headers = [("content-type", "application/json")]
 
 
@@ -107,8 +109,9 @@ class Channel(asyncio.Protocol):
         try:
             for frame_id, kind, head, body in self._decoder.feed(data):
                 self._answer(frame_id, kind, head, body)
-        except (frames.FrameError, ValueError, KeyError, UnicodeDecodeError) as exc:
-            self.close(ScoringFailed(502, f"The worker answered something that is no answer: {exc}"))
+        except (frames.FrameError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+            sys.stderr.write(f"worker {self.worker} answered something that is no answer: {exc}\n")
+            self.close(ScoringFailed(502, NO_ANSWER, failed=True))
 
     def _answer(self, frame_id: int, kind: int, head: bytes, body: bytes) -> None:
         ticket = self.ticket
@@ -118,8 +121,9 @@ class Channel(asyncio.Protocol):
             reply = Reply(200, JSON_HEADERS, body, head.decode("ascii"), failed=False)
         elif kind == frames.REPLY:
             said = json.loads(head)
-            headers = [(name, value) for name, value in said["headers"]]
-            reply = Reply(said["status"], headers, body, said["ms"], said["failed"])
+            headers = [(_text(name), _text(value)) for name, value in said["headers"]]
+            ms = said["ms"]
+            reply = Reply(_status(said["status"]), headers, body, ms and _text(ms), said["failed"] is True)
             if said.get("stream"):
                 self._begin(ticket, replace(reply, stream=BodyStream(body, self._flow, self._cancel)))
                 return
@@ -198,3 +202,26 @@ class Channel(asyncio.Protocol):
         if ticket is not None and not ticket.future.done():
             ticket.future.set_exception(reason)
         self._changed(self)
+
+
+def _text(value: object) -> str:
+    """Text that can be sent.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text")  # noqa: TRY004 - of what the worker says, as other mistakes
+    value.encode()
+    return value
+
+
+def _status(value: object) -> int:
+    """An HTTP status.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(value, int) or not 200 <= value <= 999:
+        raise ValueError(f"{value!r} is no status")
+    return value

@@ -14,6 +14,10 @@ class BodyTooLarge(Exception):
     """The request's body is longer than the service accepts."""
 
 
+class BodyTooSlow(Exception):
+    """The request's body does not come, or hardly."""
+
+
 class ClientGone(Exception):
     """The caller went away before its request was complete."""
 
@@ -64,6 +68,7 @@ class Exchange(Protocol):
 
         Raises:
             BodyTooLarge: it has more than ``limit`` bytes.
+            BodyTooSlow: it takes too long to come.
             ClientGone: it did not come to its end.
         """
         ...

@@ -13,11 +13,13 @@ from typing import Any
 
 from granian._granian import RSGIProtocolClosed, RSGIProtocolError
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
 
 from mooring_runtime.front.connection import CallerStalled, Connection
 from mooring_runtime.front.exchange import App, BodyTooLarge, ClientGone, Headers
+from mooring_runtime.front.patience import Patience, Wait
 from mooring_runtime.front.stream import BodyStream, StreamBroken
 
 BACKLOG = 1024
@@ -25,6 +27,11 @@ MAX_CONNECTIONS = 4096
 # A body that is too long is still read up to here: a caller that is busy sending does not see the answer.
 DISCARD = 16 << 20
 PROBE_SECONDS = 0.005
+# A longer body is taken in pieces, so that one that comes slowly but steadily can be told from one that stalls.
+WHOLE = 1 << 20
+# For a request's head, and for a body of which nothing comes.
+HEAD_SECONDS = 30.0
+BODY_SECONDS = 60.0
 # A caller that takes nothing of a streamed body for so long is given up: it holds a worker.
 SEND_SECONDS = 60.0
 
@@ -32,10 +39,11 @@ SEND_SECONDS = 60.0
 class GranianExchange:
     """An `Exchange` over an RSGI scope and protocol."""
 
-    __slots__ = ("_headers", "_proto", "_scope", "method", "path")
+    __slots__ = ("_headers", "_patience", "_proto", "_scope", "method", "path")
 
-    def __init__(self, scope: Any, proto: Any) -> None:
+    def __init__(self, scope: Any, proto: Any, patience: Patience) -> None:
         self._scope = scope
+        self._patience = patience
         self._proto = proto
         self._headers = scope.headers
         self.method: str = scope.method
@@ -74,27 +82,30 @@ class GranianExchange:
     async def body(self, limit: int) -> bytes:
         """The whole body; see `Exchange.body`."""
         length = self._headers.get("content-length")
+        if length is not None and int(length) > max(limit, DISCARD):
+            raise BodyTooLarge
         try:
-            if length is None:
-                return await self._unsized_body(limit)
-            if int(length) > limit:
-                if int(length) <= DISCARD:
-                    await self._proto()
+            if length is None or int(length) > WHOLE:
+                return await self._pieces(limit)
+            with Wait(self._patience):
+                body: bytes = await self._proto()
+            if len(body) > limit:
                 raise BodyTooLarge
-            body: bytes = await self._proto()
         except (RSGIProtocolClosed, RSGIProtocolError) as exc:
             raise ClientGone from exc
         return body
 
-    async def _unsized_body(self, limit: int) -> bytes:
+    async def _pieces(self, limit: int) -> bytes:
         chunks: list[bytes] = []
         size = 0
-        async for chunk in self._proto:
-            size += len(chunk)
-            if size > max(limit, DISCARD):
-                break
-            if size <= limit:
-                chunks.append(chunk)
+        with Wait(self._patience) as wait:
+            async for chunk in self._proto:
+                size += len(chunk)
+                wait.received(len(chunk))
+                if size > max(limit, DISCARD):
+                    break
+                if size <= limit:
+                    chunks.append(chunk)
         if size > limit:
             raise BodyTooLarge
         return b"".join(chunks)
@@ -127,16 +138,23 @@ class GranianExchange:
 
 
 class GranianEngine:
-    """An `Engine`."""
+    """An `Engine`.
 
-    def __init__(self) -> None:
+    Args:
+        head_seconds: how long a caller may take to send a request's head, or to begin with one.
+        body_seconds: how long it may send nothing of a body.
+    """
+
+    def __init__(self, head_seconds: float = HEAD_SECONDS, body_seconds: float = BODY_SECONDS) -> None:
         self._server: Server | None = None
+        self._head_seconds = head_seconds
+        self._patience = Patience(body_seconds)
 
     async def serve(self, app: App, host: str, port: int, listening: Callable[[], None]) -> None:
         """Serves until `stop`; see `Engine.serve`."""
 
         async def target(scope: Any, proto: Any) -> None:
-            await app.handle(GranianExchange(scope, proto))
+            await app.handle(GranianExchange(scope, proto, self._patience))
 
         self._server = Server(
             target,
@@ -148,6 +166,7 @@ class GranianEngine:
             backlog=BACKLOG,
             backpressure=MAX_CONNECTIONS,
             log_level=LogLevels.error,
+            http1_settings=HTTP1Settings(header_read_timeout=int(self._head_seconds * 1000)),
         )
         probe = asyncio.create_task(_until_listening(host, port, listening))
         try:

@@ -33,6 +33,7 @@ class Worker:
         schema: the input and output schema it reported, or None.
         timed_out: it exceeded its init deadline and was aborted.
         stuck: it exceeded the scoring timeout and was aborted.
+        lost: its connection to the front ended, and it had to be killed.
         drain_by: when waiting for the front's ``drained`` ends.
         kill_at: when SIGKILL follows; None while nothing has been asked of it.
         killed: SIGKILL was sent.
@@ -47,6 +48,7 @@ class Worker:
     schema: Mapping[str, Any] | None = None
     timed_out: bool = False
     stuck: bool = False
+    lost: bool = False
     drain_by: float | None = None
     kill_at: float | None = None
     killed: bool = False
@@ -171,6 +173,7 @@ class Policy:
         stable: a process that was ready for so long has recovered.
         crash_limit: failures in a row that make a crash loop.
         abort_grace: between SIGABRT and SIGKILL.
+        lost_grace: for a worker to end by itself after its connection to the front has ended.
         term_grace: between SIGTERM and SIGKILL.
         front_start: how long a front may take to listen.
         drain_extra: how much longer than the scoring timeout draining may take.
@@ -179,6 +182,7 @@ class Policy:
     stable: float = 10.0
     crash_limit: int = 5
     abort_grace: float = 2.0
+    lost_grace: float = 0.5
     term_grace: float = 5.0
     front_start: float = 30.0
     drain_extra: float = 5.0

@@ -11,8 +11,8 @@ The front never reads the user's files: their settings and descriptions are repo
 import json
 import logging.config
 import os
-import sys
 
+from . import log
 from .entry import EntryError, script_path
 
 # Variables that Azure's server honours and that concern the front.
@@ -103,7 +103,7 @@ def descriptions(app_root):
             with open(path, encoding="utf-8") as file:
                 found[version] = json.load(file)
         except ValueError as exc:
-            sys.stderr.write("mooring: {} is not JSON and is not shown: {}\n".format(path, exc))
+            log.write("mooring: {} is not JSON and is not shown: {}\n".format(path, exc))
     return found
 
 

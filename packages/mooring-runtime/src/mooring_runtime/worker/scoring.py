@@ -14,7 +14,7 @@ import sys
 import traceback
 from time import perf_counter
 
-from . import frames, schema
+from . import frames, log, schema
 from .containers import RequestHeaders
 from .entry import EntryError, user_traceback
 from .form import MULTIPART, URLENCODED
@@ -33,6 +33,9 @@ FORM = (
 )
 
 _dumps = json.JSONEncoder().encode
+_loads = json.loads  # what user code puts in its place is none of ours
+# Written as JSON they must fit into the head of a frame, where a character may take six bytes.
+MAX_HEADERS = 128 << 10
 _HOP_BY_HOP = frozenset(
     ("connection", "keep-alive", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade")
 )
@@ -106,14 +109,22 @@ class Scorer:
         self.mode = "raw" if raw else "headers" if self._wants_headers else "text"
 
     def answer(self, kind, head, body):
-        """The answering frame's kind, head and body; see `stream` for more of the body."""
+        """The answering frame's kind, head and body; see `stream` for more of the body.
+
+        Raises:
+            FrameError: the frame is no request.
+        """
         if kind == frames.TEXT:
             request_id = head.decode("utf-8", "replace")
             if self._name is None:
                 return self._guarded(lambda: self._run(text(body)), request_id)
             return self._guarded(lambda: self._run(**{self._name: text(body)}), request_id)
-        request = json.loads(head.decode("utf-8"))
-        return self._guarded(lambda: self._call(request, body), request["id"])
+        try:
+            request = _loads(head.decode("utf-8"))
+            request_id = request["id"]
+        except (ValueError, KeyError, TypeError, RecursionError) as exc:
+            raise frames.FrameError("not the head of a request: {}".format(exc)) from exc
+        return self._guarded(lambda: self._call(request, body), request_id)
 
     def _call(self, request, body):
         if self.mode == "raw":
@@ -126,7 +137,7 @@ class Scorer:
         kind = headers.get("Content-Type", "").split(";")[0].strip().lower()
         if kind in URLENCODED or kind == MULTIPART:
             if body:
-                sys.stderr.write(FORM.format(request["id"], kind))
+                log.write(FORM.format(request["id"], kind))
             body = b""
         return self._given(text(body), headers)
 
@@ -153,14 +164,14 @@ class Scorer:
         try:
             body = _dumps({} if result is None else result).encode("utf-8")
         except Exception as exc:  # noqa: BLE001 - objects may raise anything while they are written
-            log(request_id, unserialisable_hint(result, exc), traceback.format_exc())
+            block(request_id, unserialisable_hint(result, exc), traceback.format_exc())
             return reply(500, {"message": UNSERIALISABLE})
         return frames.RESULT, spent.encode("ascii"), body
 
     def _failed(self, exc, request_id):
         if self._termination.requested:
             raise exc
-        log(request_id, "run() raised an exception", user_traceback(exc))
+        block(request_id, "run() raised an exception", user_traceback(exc))
         return reply(500, {"message": FAILED}, failed=True)
 
     def _response(self, response, spent):
@@ -170,6 +181,10 @@ class Scorer:
         failed = bool(getattr(response, "run_function_failed", False)) or response.status_code >= 500
         if "content-type" not in [name for name, _ in pairs] and response.content_type:
             pairs.append(("content-type", response.content_type))
+        if not 200 <= response.status_code <= 999:
+            raise ValueError("an answer's status is between 200 and 999, not {}".format(response.status_code))
+        if sum(len((name + value).encode("utf-8")) for name, value in pairs) > MAX_HEADERS:
+            raise ValueError("the headers of an answer may have {} bytes".format(MAX_HEADERS))
         left_out = _HOP_BY_HOP | _OURS
         if not streamed:
             left_out |= {"content-length"}
@@ -193,6 +208,8 @@ class Scorer:
                 head["stream"] = True
         else:
             body = response.get_data()
+            if not isinstance(body, bytes):
+                raise TypeError("get_data() of an answer must return bytes, not {!r}".format(type(body)))
         return frames.REPLY, _dumps(head).encode("ascii"), body
 
 
@@ -249,7 +266,6 @@ def unserialisable_hint(result, exc):
     return hint
 
 
-def log(request_id, what, trace):
+def block(request_id, what, trace):
     """One block in the log, with the id that the caller got."""
-    sys.stderr.write("mooring: request {}: {}\n{}\n".format(request_id, what, trace.rstrip()))
-    sys.stderr.flush()
+    log.write("mooring: request {}: {}\n{}\n".format(request_id, what, trace.rstrip()))
