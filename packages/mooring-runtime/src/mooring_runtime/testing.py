@@ -188,7 +188,7 @@ class Service:
     def log(self, name: str) -> str:
         """The text of ``worker``, ``front`` or ``supervisor`` log."""
         path = self.directory / "logs" / f"{name}.log"
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def logged(self, text: str, name: str = "worker") -> str:
         """The log once ``text`` is in it; an answer may be there before what was printed."""

@@ -66,7 +66,7 @@ class Wait:
         self._patience = patience
         self.over = False
 
-    def __enter__(self) -> Wait:
+    def __enter__(self) -> Wait:  # noqa: PYI034 - typing has Self since 3.11
         """Begins."""
         task = asyncio.current_task()
         if task is None:

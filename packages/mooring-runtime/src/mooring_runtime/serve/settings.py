@@ -12,7 +12,7 @@ from typing import Any
 
 WORKER_DIR = Path(__file__).resolve().parents[1] / "worker"
 HOUR_MS = 3_600_000
-DEBUG_DEADLINE_SECONDS = 86_400.0
+DAY_SECONDS = 86_400
 
 
 class SettingsError(Exception):
@@ -27,6 +27,7 @@ class Settings:
         entry_script: an absolute path.
         app_root: the folder whose files belong to the script, and its working directory.
         env: the worker's environment, whole.
+        model_dir: what ``--model_dir`` names, or None.
         health_port: None unless a listener of its own is asked for.
         notes: settings that were accepted and have no effect, as sentences.
     """
@@ -43,6 +44,7 @@ class Settings:
     init_deadline_seconds: float
     service: str
     reload: bool
+    model_dir: Path | None
     env: Mapping[str, str]
     notes: tuple[str, ...]
 
@@ -95,18 +97,19 @@ def settle(given: argparse.Namespace, environ: Mapping[str, str], here: Path) ->
     source = value.get("AZUREML_SOURCE_DIRECTORY")
     script = _entry_script(given, value, here, root, source)
     env["PYTHONNOUSERSITE"] = environ.get("PYTHONNOUSERSITE", "")
-    if given.model_dir is not None:
-        env["AZUREML_MODEL_DIR"] = str((here / given.model_dir).resolve())
+    model_dir = (here / given.model_dir).resolve() if given.model_dir is not None else None
+    if model_dir is not None:
+        env["AZUREML_MODEL_DIR"] = str(model_dir)
     if given.access_control_allow_origins is not None:
         env["AML_CORS_ORIGINS"] = given.access_control_allow_origins
-    if given.debug_port:
+    if given.debug_port is not None:
         env["MOORING_DEBUG_PORT"] = str(given.debug_port)
         env["MOORING_DEBUG_WAIT"] = "1" if given.debug_wait else ""
-    debugging = bool(given.debug_port or environ.get("AZUREML_DEBUG_PORT"))
+    debugging = bool(given.debug_port is not None or environ.get("AZUREML_DEBUG_PORT"))
     workers = given.worker_count or value.number("WORKER_COUNT", 1)
     if debugging and workers > 1:
         raise SettingsError(f"One worker can be debugged at a time, not {workers}: use --worker_count 1.")
-    if given.debug_wait and not given.debug_port:
+    if given.debug_wait and given.debug_port is None:
         raise SettingsError("--debug_wait needs --debug_port.")
     separate = environ.get("SEPERATE_HEALTH_ENDPOINT", "").lower() == "true"
     deadline = float(value.number("WORKER_TIMEOUT", 300))
@@ -119,10 +122,12 @@ def settle(given: argparse.Namespace, environ: Mapping[str, str], here: Path) ->
         port=given.port,
         health_port=given.health_port if separate else None,
         workers=workers,
-        scoring_timeout_ms=value.number("SCORING_TIMEOUT_MS", HOUR_MS),
-        init_deadline_seconds=DEBUG_DEADLINE_SECONDS if debugging else deadline,
+        # At a breakpoint time does not count.
+        scoring_timeout_ms=DAY_SECONDS * 1000 if debugging else value.number("SCORING_TIMEOUT_MS", HOUR_MS),
+        init_deadline_seconds=float(DAY_SECONDS) if debugging else deadline,
         service=value.get("SERVICE_NAME") or "ML service",
         reload=given.reload,
+        model_dir=model_dir,
         env=env,
         notes=_notes(given, value),
     )

@@ -12,7 +12,7 @@ import json
 import logging.config
 import os
 
-from . import log
+from . import debugger, log
 from .entry import EntryError, script_path
 
 # Variables that Azure's server honours and that concern the front.
@@ -65,6 +65,8 @@ def configured(settings, environ):
                 "import", "SCORING_TIMEOUT_MS must be a whole number above 0, not {!r}.".format(text)
             )
         chosen["SCORING_TIMEOUT_MS"] = int(text)
+        if debugger.wanted(environ):
+            del chosen["SCORING_TIMEOUT_MS"]  # it would end a worker at a breakpoint
     return chosen
 
 
