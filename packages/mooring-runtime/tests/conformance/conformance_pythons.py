@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 MINORS = tuple(range(6, 15))
@@ -23,9 +22,9 @@ NEWER = (
 )
 PACKAGES = {
     6: f"{OLD} dataclasses==0.8 inference-schema==1.4.2.1",
-    7: f"{OLD} inference-schema==1.5.1",
-    8: f"{OLD} inference-schema==1.5.1",
-    9: f"{OLD} inference-schema==1.5.1",
+    7: f"{OLD} inference-schema==1.7",
+    8: f"{OLD} inference-schema==1.8",
+    9: f"{OLD} inference-schema==1.8",
     10: f"{NEWER} numpy==1.22.4 markupsafe==2.1.5 wrapt==1.16.0",
     11: f"{NEWER} numpy==1.24.4 markupsafe==2.1.5 wrapt==1.16.0",
     12: f"{NEWER} numpy==1.26.4 markupsafe==2.1.5 wrapt==1.16.0",
@@ -44,21 +43,6 @@ CLASHES = {
 }
 
 
-def interpreter(minor: int) -> str | None:
-    """A Python 3.``minor`` of this machine, from pyenv or the search path."""
-    candidates = [str(path) for path in Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python")]
-    found = shutil.which(f"python3.{minor}")
-    if found is not None:
-        candidates.append(found)
-    if sys.version_info[:2] == (3, minor):
-        candidates.append(sys.executable)
-    for candidate in candidates:
-        check = [candidate, "-c", f"import sys; sys.exit(sys.version_info[:2] != (3, {minor}))"]
-        if subprocess.run(check, check=False, capture_output=True, timeout=20).returncode == 0:
-            return candidate
-    return None
-
-
 def environment(minor: int, base: str) -> Path:
     """The interpreter of an environment with `PACKAGES` and `CLASHES`; made once, kept below the user's cache."""
     facts = json.dumps([base, PACKAGES[minor], CLASHES])
@@ -74,7 +58,7 @@ def environment(minor: int, base: str) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         run([base, "-m", "venv", str(folder)])
         install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        if minor < 10:  # noqa: PLR2004 - what comes with these does not know today's wheels
+        if minor < 10:
             run([*install, "pip==21.3.1"])
         run([*install, "--no-deps", "--only-binary", ":all:", *PACKAGES[minor].split()])
         site = next((folder / "lib").glob("python3.*")) / "site-packages"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conformance_cases import WORLDS, World
 from conformance_facts import observe
-from conformance_pythons import MINORS, environment, interpreter
+from conformance_pythons import MINORS, environment
 from conformance_servers import ours
 from test_conformance import GOLDEN, compare
 
-from mooring_runtime.testing import Service, running
+from mooring_runtime.testing import Service, interpreter, running
 
 pytestmark = pytest.mark.full
 SCORE = """
@@ -26,6 +25,19 @@ def run(data):
     ours = sorted(name for name in sys.modules if name.split(".")[0] in ("granian", "uvicorn", "mooring_runtime"))
     return [list(sys.version_info[:2]), flask.__file__, pydantic.VERSION, numpy.__version__, azureml.mine.NAME, ours]
 """
+
+
+DECORATED = """
+import numpy
+from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
+from inference_schema.schema_decorators import input_schema, output_schema
+def init(): pass
+@input_schema("data", NumpyParameterType(numpy.array([[1.0, 2.0]])))
+@output_schema(NumpyParameterType(numpy.array([3.0])))
+def run(data): return data.sum(axis=1).tolist()
+"""
+# The last inference-schema for 3.6 does not know optional parameters, which these scripts have.
+TOO_NEW = {6: ("standard", "arrays", "nested")}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +64,12 @@ def test_old_packages_of_the_user(python: tuple[int, Path], service: Service) ->
     assert Path(flask).is_relative_to(path.parents[1])
     assert pydantic.startswith("1.")
     assert (mine, seen) == ("mine", [])
-    assert "mooring" not in service.log("front").lower()
+    service.apply(DECORATED, python=str(path))
+    service.ready()
+    assert service.post(b'{"data": [[1, 2], [3, 4]]}', content_type="application/json").json() == [3, 7]
+    assert service.post(b'{"data": "x"}', content_type="application/json").status in (400, 500)
+    definitions = service.get("/swagger.json").json()["definitions"]
+    assert definitions["ServiceInput"]["properties"]["data"]["type"] == "array"
 
 
 @pytest.mark.parametrize(
@@ -61,5 +78,8 @@ def test_old_packages_of_the_user(python: tuple[int, Path], service: Service) ->
 def test_answers_as_azure_does(
     world: World, python: tuple[int, Path], service: Service, tmp_path: Path
 ) -> None:
-    host, port = ours(service, world, tmp_path / "app", python[1])
+    minor, path = python
+    if world.name in TOO_NEW.get(minor, ()):
+        pytest.skip(f"inference-schema for Python 3.{minor} has no optional parameters")
+    host, port = ours(service, world, tmp_path / "app", path)
     compare(world, GOLDEN[world.name], observe(host, port, world))

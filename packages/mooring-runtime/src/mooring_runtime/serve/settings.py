@@ -204,7 +204,9 @@ def _notes(given: argparse.Namespace, value: _Values) -> tuple[str, ...]:
     if given.appinsights_instrumentation_key or asked or value.get("AML_APP_INSIGHTS_KEY"):
         notes.append("Application Insights settings are accepted; nothing is sent there.")
     if (value.get("AML_MODEL_DC_STORAGE_ENABLED") or "").lower() == "true":
-        notes.append("AML_MODEL_DC_STORAGE_ENABLED is accepted; nothing is sent to a storage account.")
+        notes.append(
+            "ModelDataCollector writes below AML_MODEL_DC_STORAGE if that is a path, else into modeldata."
+        )
     if (value.get("WORKER_PRELOAD") or "").lower() == "true":
         notes.append("WORKER_PRELOAD has no effect: every worker loads the script itself.")
     return tuple(notes)

@@ -11,7 +11,23 @@ SUFFIXES = frozenset((".py", ".yml", ".yaml", ".toml"))
 NAMES = frozenset(("config.json", "logging.json", "swagger.json", "swagger2.json", "swagger3.json"))
 # Below the model folder; of other suffixes are also files that a script writes there.
 MODELS = frozenset(
-    ".bin .cbm .h5 .joblib .keras .model .onnx .pb .pickle .pkl .pt .pth .safetensors .skops .ubj".split()
+    (
+        ".bin",
+        ".cbm",
+        ".h5",
+        ".joblib",
+        ".keras",
+        ".model",
+        ".onnx",
+        ".pb",
+        ".pickle",
+        ".pkl",
+        ".pt",
+        ".pth",
+        ".safetensors",
+        ".skops",
+        ".ubj",
+    )
 )
 SKIPPED = frozenset(("__pycache__", "node_modules", "site-packages", "azureml-models"))
 

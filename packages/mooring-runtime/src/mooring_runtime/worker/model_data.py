@@ -144,10 +144,10 @@ class ModelDataCollector:
         lines = []
         for number, row in enumerate(rows):
             added[CORRELATION] = ids[number] if number < len(ids) else ""
-            values = [value for name, value in zip(names, row) if name != CORRELATION]
+            values = [value for name, value in zip(names, row) if name != CORRELATION]  # noqa: B905 - rows may be shorter; 3.6 has no strict
             lines.append(values + [added.get(name, "") for name in ADDED])
         if debug:
-            sys.stdout.write(written([head] + lines))
+            sys.stdout.write(written([head, *lines]))
         if enabled():
             self._append(now, written([head]).encode("utf-8"), written(lines).encode("utf-8"))
 
