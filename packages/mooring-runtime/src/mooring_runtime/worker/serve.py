@@ -11,7 +11,8 @@ import socket
 from . import frames, log
 from .entry import user_traceback
 
-RECEIVE = 1 << 18
+# Small enough for the allocator's arenas: above 128 KB each call would map and unmap memory.
+RECEIVE = 1 << 16
 # A process forked by user code carries our sockets along; it must not answer in our place.
 _getpid = os.getpid
 _PID = _getpid()
@@ -50,10 +51,13 @@ def converse(connection, scorer, termination):
         for frame_id, kind, head, body in decoder.feed(data):
             if kind == frames.CANCEL:
                 continue  # it crossed the end of the stream it is about
-            answer = scorer.answer(kind, head, body)
+            if kind == frames.BATCH:
+                answer = together(scorer, body)
+            else:
+                answer = frames.encode(frame_id, *scorer.answer(kind, head, body))
             leave_if_forked()
             try:
-                connection.sendall(frames.encode(frame_id, *answer))
+                connection.sendall(answer)
                 if scorer.stream is not None:
                     stream(connection, decoder, frame_id, scorer, termination)
             except OSError as exc:
@@ -65,6 +69,19 @@ def leave_if_forked():
     """Ends a process that user code has forked and that has come back from it."""
     if _getpid() != _PID:
         os._exit(0)
+
+
+def together(scorer, body):
+    """The answers to the requests of a BATCH.
+
+    Raises:
+        FrameError: it holds no requests, or ``run`` is not batched.
+    """
+    requests = frames.Decoder().feed(body)
+    if scorer.batch is None:
+        raise frames.FrameError("run() takes no batches")
+    answers = scorer.answers([request[1:] for request in requests])
+    return b"".join(frames.encode(request[0], *answer) for request, answer in zip(requests, answers))
 
 
 def stream(connection, decoder, frame_id, scorer, termination):
