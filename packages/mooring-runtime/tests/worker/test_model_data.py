@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mooring_runtime.testing import running
-from mooring_runtime.worker import log, model_data
+from mooring_runtime.worker import model_data
 from mooring_runtime.worker.model_data import ADDED, CORRELATION, ModelDataCollector
 
 Logged = Callable[[], str]
@@ -20,13 +20,6 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AML_APP_ROOT", str(tmp_path))
     monkeypatch.setenv("AML_MODEL_DC_STORAGE_ENABLED", "true")
     return tmp_path / "modeldata"
-
-
-@pytest.fixture
-def logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
-    with (tmp_path / "log").open("w+b") as file:
-        monkeypatch.setattr(log, "_FD", file.fileno())
-        yield (tmp_path / "log").read_text
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from mooring_runtime.worker import frames, log
+from mooring_runtime.worker import frames
 from mooring_runtime.worker.containers import RequestHeaders
 from mooring_runtime.worker.entry import EntryError
 from mooring_runtime.worker.request import HTTPError, Request, query_object
@@ -17,14 +16,6 @@ from mooring_runtime.worker.scoring import RAW_MARK, Scorer
 
 RUNNING = SimpleNamespace(requested=False)
 Logged = Callable[[], str]
-
-
-@pytest.fixture
-def logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
-    """What has been logged."""
-    with (tmp_path / "log").open("w+b") as file:
-        monkeypatch.setattr(log, "_FD", file.fileno())
-        yield (tmp_path / "log").read_text
 
 
 def full(**fields: Any) -> bytes:
