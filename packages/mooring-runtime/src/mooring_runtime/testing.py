@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import ssl
 import subprocess
 import sys
@@ -41,6 +42,21 @@ def until(condition: Callable[[], Any], what: str, timeout: float = PATIENCE_SEC
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout:g} s: {what}")
         time.sleep(POLL_SECONDS)
+
+
+def interpreter(minor: int) -> str | None:
+    """A Python 3.``minor`` of this machine, from pyenv or the search path."""
+    candidates = [str(path) for path in Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python")]
+    found = shutil.which(f"python3.{minor}")
+    if found is not None:
+        candidates.append(found)
+    if sys.version_info[:2] == (3, minor):
+        candidates.append(sys.executable)
+    for candidate in candidates:
+        check = [candidate, "-c", f"import sys; sys.exit(sys.version_info[:2] != (3, {minor}))"]
+        if subprocess.run(check, check=False, capture_output=True, timeout=20).returncode == 0:
+            return candidate
+    return None
 
 
 @dataclass(frozen=True)
@@ -197,7 +213,7 @@ class Service:
     def log(self, name: str) -> str:
         """The text of ``worker``, ``front`` or ``supervisor`` log."""
         path = self.directory / "logs" / f"{name}.log"
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def logged(self, text: str, name: str = "worker") -> str:
         """The log once ``text`` is in it; an answer may be there before what was printed."""

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from conformance_cases import World
 
@@ -100,7 +101,7 @@ def reference(world: World, folder: Path, python: Path) -> Iterator[tuple[str, i
         process.wait(30)
 
 
-def ours(service: Service, world: World, folder: Path, python: Path) -> tuple[str, int]:
+def ours(service: Service, world: World, folder: Path, python: Path, **fields: Any) -> tuple[str, int]:
     """Gives our service a revision with the world's script, which runs with ``python``; where it listens."""
     write_app(world, folder)
     revision = {
@@ -108,6 +109,7 @@ def ours(service: Service, world: World, folder: Path, python: Path) -> tuple[st
         "app_root": str(folder),
         "python": str(python),
         "env": dict(world.env),
+        **fields,
     }
     service.apply_spec({"service": "ML service", "revision": revision})
     return "127.0.0.1", service.ready()["port"]

@@ -18,6 +18,7 @@ from conformance_differences import DIFFERENCES, as_meant, explained
 from conformance_facts import Facts, differences, observe
 from conformance_servers import ours, reference, reference_python
 
+from mooring_runtime.supervisor import bubblewrap, landlock
 from mooring_runtime.testing import Service, running
 
 GOLDEN: dict[str, dict[str, Facts]] = json.loads(
@@ -62,6 +63,21 @@ def test_answers_as_azure_does(world: World, service: Service, tmp_path: Path) -
     if world.needs and importlib.util.find_spec(world.needs) is None:
         pytest.skip(f"{world.needs} is not installed here; the full run has it in the reference environment")
     host, port = ours(service, world, tmp_path / "app", Path(sys.executable))
+    compare(world, GOLDEN[world.name], observe(host, port, world))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("mode", ["bwrap", "landlock", "none"])
+@each_world
+def test_answers_in_a_sandbox(world: World, mode: str, service: Service, tmp_path: Path) -> None:
+    if world.needs and importlib.util.find_spec(world.needs) is None:
+        pytest.skip(f"{world.needs} is not installed here")
+    if mode == "bwrap" and (why := bubblewrap.find(network=True)[1]):
+        pytest.skip(why)
+    if mode == "landlock" and not landlock.version():
+        pytest.skip("this kernel has no Landlock")
+    host, port = ours(service, world, tmp_path / "app", Path(sys.executable), sandbox={"mode": mode})
+    assert service.ready()["isolation"] == mode
     compare(world, GOLDEN[world.name], observe(host, port, world))
 
 

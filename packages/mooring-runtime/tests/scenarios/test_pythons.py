@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from mooring_runtime.supervisor import landlock
 from mooring_runtime.supervisor.sandbox_choice import choose
 from mooring_runtime.supervisor.spec import SandboxSpec
-from mooring_runtime.testing import Service
+from mooring_runtime.testing import Service, interpreter
 
 SCORE = """
 import sys
@@ -38,19 +35,6 @@ def run(data):
     print("printed", data)
     return [data, list(sys.version_info[:2])]
 """
-
-
-def interpreter(minor: int) -> str | None:
-    """A Python 3.``minor`` of this machine, from pyenv or the search path."""
-    candidates = [str(path) for path in Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python")]
-    found = shutil.which(f"python3.{minor}")
-    if found is not None:
-        candidates.append(found)
-    for candidate in candidates:
-        check = [candidate, "-c", f"import sys; sys.exit(sys.version_info[:2] != (3, {minor}))"]
-        if subprocess.run(check, check=False, capture_output=True, timeout=20).returncode == 0:
-            return candidate
-    return None
 
 
 NEAREST = (6, 8)

@@ -95,8 +95,11 @@ def test_serve_reload_and_stop(folder: Path, started: list[Command]) -> None:
     (folder / "score.py").write_text("VERSION = 22\n" + SCORE)
     command.said(r"Reloaded score.py \(revision 2\)")
     assert '"version": 22' in command.post(b"x")
+    (folder / "model.onnx").write_text("another model")
+    command.said(r"Changed: model.onnx")
+    command.said(r"Reloaded score.py \(revision 3\)")
     (folder / "score.py").write_text("def broken(:")
-    command.said("Revision 2 goes on serving")
+    command.said("Revision 3 goes on serving")
     assert "SyntaxError" in command.output
     assert '"version": 22' in command.post(b"x")
     assert command.end() == 0
@@ -187,7 +190,7 @@ def test_no_debugger(folder: Path, started: list[Command]) -> None:
 
 def test_a_debugger(folder: Path, started: list[Command]) -> None:
     (folder / "debugpy.py").write_text(
-        'def listen(address): print("listening", address)\ndef wait_for_client(): print("waited")'
+        'def listen(address):\n print("listening", address)\n return address\ndef wait_for_client(): print("waited")'
     )
     command = Command(folder, "score.py", "--debug_port", "5", "--debug_wait")
     started.append(command)
@@ -221,6 +224,22 @@ def test_watch(tmp_path: Path) -> None:
         path.write_text("1")
     outside.write_text("1")
     (tmp_path / "a.py").unlink()
+    assert watch.changed() == []
     expected = [tmp_path / "a.py", tmp_path / "b.py", tmp_path / "config.json", outside]
     assert watch.changed() == sorted(map(str, expected))
+    assert watch.changed() == []
+
+
+def test_watch_models(tmp_path: Path) -> None:
+    source, models = tmp_path / "source", tmp_path / "models"
+    source.mkdir()
+    models.mkdir()
+    watch = Watch(source, (), models)
+    (models / "model.pkl").write_text("half")
+    (models / "scored.csv").write_text("written by the script")
+    (source / "cache.pkl").write_text("written by the script")
+    assert watch.changed() == []
+    (models / "model.pkl").write_text("all of it")
+    assert watch.changed() == []
+    assert watch.changed() == [str(models / "model.pkl")]
     assert watch.changed() == []

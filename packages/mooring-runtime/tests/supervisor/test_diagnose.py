@@ -31,6 +31,7 @@ def test_summary(code: int | None, text: str) -> None:
         ({"returncode": -11}, "InitExited", "Init", "SIGSEGV"),
         ({"returncode": -11, "ready": True}, "WorkerCrashLoop", "Run", "SIGSEGV"),
         ({"returncode": -6, "ready": True, "stuck": True}, "WorkerCrashLoop", "Run", "scoring timeout"),
+        ({"returncode": -9, "ready": True, "lost": True}, "WorkerCrashLoop", "Run", "lost its connection"),
         ({"spawn_error": "no such file"}, "PythonNotStarted", "Start", "no such file"),
         ({"returncode": 127, "started": False}, "PythonNotStarted", "Start", "exit status 127"),
         ({"returncode": -6, "timed_out": True}, "InitTimeout", "Init", "300 seconds"),

@@ -213,6 +213,19 @@ def test_a_stuck_worker_is_replaced_at_once() -> None:
     assert started(made.plan(4)) == ["w3"]
 
 
+def test_a_worker_without_a_connection_ends_by_itself_or_is_killed() -> None:
+    made, (first, second) = serving(2)
+    made.worker_lost(first, 1)
+    made.worker_lost(first, 1.1)
+    assert dispatched(made) == [(second, False)]
+    assert signals(made.plan(1)) == []
+    assert made.wake_at() == 1 + POLICY.lost_grace
+    assert signals(made.plan(1 + POLICY.lost_grace)) == [(first, "KILL")]
+    made.worker_lost(second, 2)
+    made.worker_exited(second, died(), 2)
+    assert started(made.plan(made.wake_at() or 2)) == ["w3"]
+
+
 def test_scaling() -> None:
     made, (first,) = serving()
     made.apply(spec(workers=3), 1)
@@ -241,6 +254,7 @@ def test_an_unknown_worker_is_of_no_interest() -> None:
     made.worker_ready("w99", "text", None, 1)
     made.worker_drained("w99", 1)
     assert made.worker_stuck("w99", 1) == []
+    made.worker_lost("w99", 1)
     assert status.phase(made) == "Ready"
 
 
@@ -488,6 +502,14 @@ class Life(RuleBasedStateMachine):
         ready = [worker for worker in self.machine.workers() if worker.state is WorkerState.READY]
         if ready:
             ready[pick % len(ready)].grown_to = 1 << 30
+
+    @rule(pick=st.integers(0, 10), ends=st.booleans())
+    def a_connection_is_lost(self, pick: int, ends: bool) -> None:
+        if self.alive:
+            name = sorted(self.alive)[pick % len(self.alive)]
+            self.machine.worker_lost(name, self.now)
+            if ends:
+                self.end(name)
             self.perform()
 
     @rule()

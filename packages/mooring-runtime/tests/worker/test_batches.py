@@ -49,13 +49,13 @@ def test_one_alone_is_a_batch_too() -> None:
     assert json.loads(json.loads(scorer.answer(frames.FULL, head, b"")[2])) == {"a": 1}
 
 
-def test_an_exception_in_the_list_is_one_request_s(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_exception_in_the_list_is_one_request_s(logged: Callable[[], str]) -> None:
     answers = score(lambda _: [1, BadRequest("no such column"), KeyError("k")], b"a", b"b", b"c")
     assert [status(answer)[0] for answer in answers] == [200, 400, 500]
     assert status(answers[1])[1] == {"message": "no such column"}
-    logged = capsys.readouterr().err
-    assert "request id2: run() raised an exception\nKeyError: 'k'" in logged
-    assert "id1" not in logged
+    text = logged()
+    assert "request id2: run() raised an exception\nKeyError: 'k'" in text
+    assert "id1" not in text
 
 
 def test_what_is_no_text_does_not_reach_run() -> None:
@@ -73,18 +73,18 @@ def test_what_cannot_be_written_is_one_request_s() -> None:
     ("returned", "said"),
     [([1], "got 2 and returned a list of 1"), (None, "a NoneType"), ({"a": 1, "b": 2}, "a dict")],
 )
-def test_another_number_of_results(returned: Any, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_number_of_results(returned: Any, said: str, logged: Callable[[], str]) -> None:
     answers = score(lambda _: returned, b"a", b"b")
     assert [status(answer)[0] for answer in answers] == [500, 500]
-    assert said in capsys.readouterr().err
+    assert said in logged()
 
 
-def test_an_exception_of_run_fails_all(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_exception_of_run_fails_all(logged: Callable[[], str]) -> None:
     def run(_: list[str]) -> None:
         raise OSError("gone")
 
     assert [status(answer)[0] for answer in score(run, b"a", b"b")] == [500, 500]
-    assert "request id0, id1: run() raised an exception" in capsys.readouterr().err
+    assert "request id0, id1: run() raised an exception" in logged()
 
 
 def test_a_bad_request_that_is_raised() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +15,7 @@ from mooring_runtime.worker.response import Response
 from mooring_runtime.worker.scoring import RAW_MARK, Scorer
 
 RUNNING = SimpleNamespace(requested=False)
+Logged = Callable[[], str]
 
 
 def full(**fields: Any) -> bytes:
@@ -62,11 +63,11 @@ def test_a_keyword() -> None:
     assert json.loads(body) == "d"
 
 
-def test_forms_give_no_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_forms_give_no_text(logged: Logged) -> None:
     head = full(headers=[["content-type", "application/x-www-form-urlencoded"]])
     _, _, body = Scorer(lambda data: data, RUNNING).answer(frames.FULL, head, b"a=1")
     assert json.loads(body) == ""
-    assert "application/json" in capsys.readouterr().err
+    assert "application/json" in logged()
 
 
 def test_headers_under_another_name_of_the_data() -> None:
@@ -79,7 +80,7 @@ def test_headers_under_another_name_of_the_data() -> None:
     assert json.loads(body) == ["d", "1"]
 
 
-def test_exceptions_are_logged_with_the_id(capsys: pytest.CaptureFixture[str]) -> None:
+def test_exceptions_are_logged_with_the_id(logged: Logged) -> None:
     def run(data: str) -> None:
         raise KeyError(data)
 
@@ -91,10 +92,10 @@ def test_exceptions_are_logged_with_the_id(capsys: pytest.CaptureFixture[str]) -
         "ms": None,
         "failed": True,
     }
-    logged = capsys.readouterr().err
-    assert "the-id" in logged
-    assert "KeyError: 'k'" in logged
-    assert 'scoring.py", line' not in logged.replace("test_scoring.py", "")
+    text = logged()
+    assert "the-id" in text
+    assert "KeyError: 'k'" in text
+    assert 'scoring.py", line' not in text.replace("test_scoring.py", "")
 
 
 def test_sigterm_is_not_swallowed() -> None:
@@ -105,12 +106,28 @@ def test_sigterm_is_not_swallowed() -> None:
         Scorer(run, SimpleNamespace(requested=True)).answer(frames.TEXT, b"i", b"")
 
 
-def test_numpy_hint(capsys: pytest.CaptureFixture[str]) -> None:
+def test_numpy_hint(logged: Logged) -> None:
     numpy = pytest.importorskip("numpy")
     for value, hint in ((numpy.arange(3), "Return array.tolist()"), (numpy.int64(1), ".item()")):
         _, head, _ = Scorer(lambda _, value=value: value, RUNNING).answer(frames.TEXT, b"i", b"")
         assert json.loads(head)["failed"] is False
-        assert hint in capsys.readouterr().err
+        assert hint in logged()
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response("x", 42),
+        Response("x", 1000),
+        Response("x", 200, {f"X-{number}": "v" * 1000 for number in range(200)}),
+        Response("x", 200, {"X": "\ud800"}),
+        SimpleNamespace(status_code=200, headers={}, content_type=None, get_data=lambda: 5),
+    ],
+)
+def test_answers_that_cannot_be_sent_are_failures_of_run(response: object, logged: Logged) -> None:
+    kind, head, _ = Scorer(lambda _: response, RUNNING).answer(frames.TEXT, b"i", b"")
+    assert (kind, json.loads(head)["status"], json.loads(head)["failed"]) == (frames.REPLY, 500, True)
+    assert "run() raised an exception" in logged()
 
 
 def test_flask_like_responses() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -76,6 +77,7 @@ class Ticket(Protocol):
         ...
 
 
+NO_ANSWER = "The worker answered something that is no answer. Check the logs for more info."
 JSON_HEADERS: Headers = [("content-type", "application/json")]
 
 
@@ -142,7 +144,8 @@ class Channel(asyncio.Protocol):
         try:
             for frame in self._decoder.feed(data):
                 self._answer(answers, *frame)
-        except (frames.FrameError, ValueError, KeyError, UnicodeDecodeError) as exc:
+        except (frames.FrameError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+            sys.stderr.write(f"worker {self.worker} answered something that is no answer: {exc}\n")
             broken = exc
         # The worker first: it can go on while the answers are written.
         if broken is None and busy and not self.tickets:
@@ -151,7 +154,7 @@ class Channel(asyncio.Protocol):
         for ticket, reply in answers:
             ticket.answered(reply)
         if broken is not None:
-            self.close(ScoringFailed(502, f"The worker answered something that is no answer: {broken}"))
+            self.close(ScoringFailed(502, NO_ANSWER, failed=True))
 
     def _answer(
         self, answers: list[tuple[Ticket, Reply]], frame_id: int, kind: int, head: bytes, body: bytes
@@ -163,8 +166,9 @@ class Channel(asyncio.Protocol):
             reply = Reply(200, JSON_HEADERS, body, head.decode("ascii"), failed=False)
         elif kind == frames.REPLY:
             said = json.loads(head)
-            headers = [(name, value) for name, value in said["headers"]]
-            reply = Reply(said["status"], headers, body, said["ms"], said["failed"])
+            headers = [(_text(name), _text(value)) for name, value in said["headers"]]
+            ms = said["ms"]
+            reply = Reply(_status(said["status"]), headers, body, ms and _text(ms), said["failed"] is True)
             if said.get("stream"):
                 if self._stream is not None or len(self.tickets) > 1:
                     raise ValueError("a streamed body among others")
@@ -233,3 +237,26 @@ class Channel(asyncio.Protocol):
                 if not ticket.done:
                     ticket.failed(reason)
         self._changed(self)
+
+
+def _text(value: object) -> str:
+    """Text that can be sent.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text")  # noqa: TRY004 - of what the worker says, as other mistakes
+    value.encode()
+    return value
+
+
+def _status(value: object) -> int:
+    """An HTTP status.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(value, int) or not 200 <= value <= 999:
+        raise ValueError(f"{value!r} is no status")
+    return value

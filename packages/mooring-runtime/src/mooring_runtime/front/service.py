@@ -180,6 +180,9 @@ class Front:
 
     def _lost(self, channel: Channel) -> None:
         if channel.worker in self._wanted:
+            # No second connection: if it lives, the supervisor is going to end it.
+            self._wanted.discard(channel.worker)
+            self._hung.add(channel.worker)
             self._say("lost", worker=channel.worker)
 
     def _stuck(self, channel: Channel, request_id: str) -> None:

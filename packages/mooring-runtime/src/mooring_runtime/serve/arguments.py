@@ -51,7 +51,11 @@ def parser() -> argparse.ArgumentParser:
     add("--config_file", help="a JSON file with settings named like the environment variables")
     add("--python", type=Path, help="interpreter for the script [default: the active environment's]")
     add("--log_format", choices=("text", "json"), help="[default: MOORING_LOG_FORMAT, else text]")
-    add("--reload", action="store_true", help="start again when a source file changes")
-    add("--debug_port", type=port, help="let a debugger attach to the worker at this port (needs debugpy)")
+    add("--reload", action="store_true", help="start again when a source file or a model changes")
+    add(
+        "--debug_port",
+        type=port,
+        help="let a debugger attach to the worker at this port, 0 for any free one (needs debugpy)",
+    )
     add("--debug_wait", action="store_true", help="load the script only when a debugger is attached")
     return made

@@ -22,7 +22,7 @@ from mooring_runtime.supervisor import files
 from mooring_runtime.supervisor.client import SupervisorClient, SupervisorUnavailable
 
 POLL_SECONDS = 0.1
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.25
 START_SECONDS = 30.0
 DRAIN_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1
@@ -48,7 +48,11 @@ class Session:
         self._say = say
         self._number = 0
         self._pending = False
-        self._watch = Watch(settings.app_root, (settings.entry_script,)) if settings.reload else None
+        self._watch = (
+            Watch(settings.app_root, (settings.entry_script,), settings.model_dir)
+            if settings.reload
+            else None
+        )
         self._look_at = 0.0
 
     def run(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 WORKER_DIR = Path(__file__).resolve().parents[1] / "worker"
 HOUR_MS = 3_600_000
-DEBUG_DEADLINE_SECONDS = 86_400.0
+DAY_SECONDS = 86_400
 
 
 class SettingsError(Exception):
@@ -28,6 +28,7 @@ class Settings:
         app_root: the folder whose files belong to the script, and its working directory.
         env: the worker's environment, whole.
         tls: certificate and key, absolute paths; None for http.
+        model_dir: what ``--model_dir`` names, or None.
         health_port: None unless a listener of its own is asked for.
         notes: settings that were accepted and have no effect, as sentences.
     """
@@ -45,6 +46,7 @@ class Settings:
     init_deadline_seconds: float
     service: str
     reload: bool
+    model_dir: Path | None
     env: Mapping[str, str]
     notes: tuple[str, ...]
 
@@ -98,20 +100,21 @@ def settle(given: argparse.Namespace, environ: Mapping[str, str], here: Path) ->
     source = value.get("AZUREML_SOURCE_DIRECTORY")
     script = _entry_script(given, value, here, root, source)
     env["PYTHONNOUSERSITE"] = environ.get("PYTHONNOUSERSITE", "")
-    if given.model_dir is not None:
-        env["AZUREML_MODEL_DIR"] = str((here / given.model_dir).resolve())
+    model_dir = (here / given.model_dir).resolve() if given.model_dir is not None else None
+    if model_dir is not None:
+        env["AZUREML_MODEL_DIR"] = str(model_dir)
     if given.access_control_allow_origins is not None:
         env["AML_CORS_ORIGINS"] = given.access_control_allow_origins
     if given.log_format is not None:
         env["MOORING_LOG_FORMAT"] = given.log_format
-    if given.debug_port:
+    if given.debug_port is not None:
         env["MOORING_DEBUG_PORT"] = str(given.debug_port)
         env["MOORING_DEBUG_WAIT"] = "1" if given.debug_wait else ""
-    debugging = bool(given.debug_port or environ.get("AZUREML_DEBUG_PORT"))
+    debugging = bool(given.debug_port is not None or environ.get("AZUREML_DEBUG_PORT"))
     workers = given.worker_count or value.number("WORKER_COUNT", 1)
     if debugging and workers > 1:
         raise SettingsError(f"One worker can be debugged at a time, not {workers}: use --worker_count 1.")
-    if given.debug_wait and not given.debug_port:
+    if given.debug_wait and given.debug_port is None:
         raise SettingsError("--debug_wait needs --debug_port.")
     separate = environ.get("SEPERATE_HEALTH_ENDPOINT", "").lower() == "true"
     deadline = float(value.number("WORKER_TIMEOUT", 300))
@@ -125,10 +128,12 @@ def settle(given: argparse.Namespace, environ: Mapping[str, str], here: Path) ->
         tls=_tls(given, here),
         health_port=given.health_port if separate else None,
         workers=workers,
-        scoring_timeout_ms=value.number("SCORING_TIMEOUT_MS", HOUR_MS),
-        init_deadline_seconds=DEBUG_DEADLINE_SECONDS if debugging else deadline,
+        # At a breakpoint time does not count.
+        scoring_timeout_ms=DAY_SECONDS * 1000 if debugging else value.number("SCORING_TIMEOUT_MS", HOUR_MS),
+        init_deadline_seconds=float(DAY_SECONDS) if debugging else deadline,
         service=value.get("SERVICE_NAME") or "ML service",
         reload=given.reload,
+        model_dir=model_dir,
         env=env,
         notes=_notes(given, value),
     )
@@ -214,7 +219,9 @@ def _notes(given: argparse.Namespace, value: _Values) -> tuple[str, ...]:
     if given.appinsights_instrumentation_key or asked or value.get("AML_APP_INSIGHTS_KEY"):
         notes.append("Application Insights settings are accepted; nothing is sent there.")
     if (value.get("AML_MODEL_DC_STORAGE_ENABLED") or "").lower() == "true":
-        notes.append("AML_MODEL_DC_STORAGE_ENABLED is accepted; nothing is sent to a storage account.")
+        notes.append(
+            "ModelDataCollector writes below AML_MODEL_DC_STORAGE if that is a path, else into modeldata."
+        )
     if (value.get("WORKER_PRELOAD") or "").lower() == "true":
         notes.append("WORKER_PRELOAD has no effect: every worker loads the script itself.")
     return tuple(notes)

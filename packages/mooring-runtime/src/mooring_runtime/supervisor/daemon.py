@@ -214,6 +214,7 @@ class Daemon:
             report=process.report,
             timed_out=worker is not None and worker.timed_out,
             stuck=worker is not None and worker.stuck,
+            lost=worker is not None and worker.lost and worker.killed,
             memory=memory,
             log=process.child.tail(),
             tree=tree.of_models(process.revision) if process.report is not None else "",
@@ -261,6 +262,8 @@ class Daemon:
         elif event == "stuck":
             note("worker %s exceeded the scoring timeout, request %s", name, message["request_id"])
             self._perform(self._machine.worker_stuck(name, now))
+        elif event == "lost":
+            self._machine.worker_lost(name, now)
         self._step()
 
     # To the outside

@@ -60,6 +60,7 @@ class Death:
         report: the worker's own report of a failed import or ``init()``.
         timed_out: it was aborted for its init deadline.
         stuck: it was aborted for the scoring timeout.
+        lost: it was killed, since its connection to the front had ended.
         memory: it was killed for its memory.
         log: its last output.
         tree: a listing of the model directory.
@@ -73,6 +74,7 @@ class Death:
     report: Mapping[str, Any] | None = None
     timed_out: bool = False
     stuck: bool = False
+    lost: bool = False
     memory: OutOfMemory | None = None
     log: str = ""
     tree: str = field(default="")
@@ -99,6 +101,8 @@ def diagnose(death: Death) -> Exit:
         how += ", init deadline exceeded"
     elif death.stuck:
         how += ", scoring timeout exceeded"
+    elif death.lost:
+        how += ", connection to the front lost"
     return Exit(how, _failure(death))
 
 
@@ -113,11 +117,7 @@ def _failure(death: Death) -> Failure:
         return _reported(death, death.report)
     how = summary(death.returncode)
     if death.ready:
-        what = "exceeded the scoring timeout and was stopped" if death.stuck else f"died with {how}"
-        hint = "The log shows where run() was." if death.stuck else _crash_hint(death.returncode)
-        return Failure(
-            "WorkerCrashLoop", "Run", f"A worker {what}.", hint, {"log": death.log}, death.revision.id
-        )
+        return _run_failure(death)
     return Failure(
         "InitExited",
         "Init",
@@ -126,6 +126,16 @@ def _failure(death: Death) -> Failure:
         {"log": death.log},
         death.revision.id,
     )
+
+
+def _run_failure(death: Death) -> Failure:
+    what, hint = f"died with {summary(death.returncode)}", _crash_hint(death.returncode)
+    if death.stuck:
+        what, hint = "exceeded the scoring timeout and was stopped", "The log shows where run() was."
+    elif death.lost:
+        what = "lost its connection to the front and was stopped"
+        hint = "The entry script, or something it calls, closes or writes to file descriptors that are not its own."
+    return Failure("WorkerCrashLoop", "Run", f"A worker {what}.", hint, {"log": death.log}, death.revision.id)
 
 
 def _out_of_memory(death: Death, memory: OutOfMemory) -> Failure:

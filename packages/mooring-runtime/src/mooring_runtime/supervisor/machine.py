@@ -174,6 +174,16 @@ class Machine:
         worker.kill_at = now + self._policy.abort_grace
         return [SignalWorker(name, "ABRT")]
 
+    def worker_lost(self, name: str, now: float) -> None:
+        """The front has lost its connection to a worker, which has a moment to end by itself.
+
+        One that lives on has answered with something that is no answer, or has lost its end of the connection.
+        """
+        worker = self._worker(name)
+        if worker is not None and worker.kill_at is None:
+            worker.lost = True
+            worker.kill_at = now + self._policy.lost_grace
+
     def front_drops(self, now: float) -> None:
         """The front died, and with it all that was in flight: nothing is left to drain."""
         for worker in self.leaving:

@@ -35,6 +35,7 @@ class Worker:
         stuck: it exceeded the scoring timeout and was aborted.
         ready_rss: resident bytes when ``init()`` had returned.
         grown_to: resident bytes for which it is to be replaced; None if it is not.
+        lost: its connection to the front ended, and it had to be killed.
         drain_by: when waiting for the front's ``drained`` ends.
         kill_at: when SIGKILL follows; None while nothing has been asked of it.
         killed: SIGKILL was sent.
@@ -51,6 +52,7 @@ class Worker:
     stuck: bool = False
     ready_rss: int = 0
     grown_to: int | None = None
+    lost: bool = False
     drain_by: float | None = None
     kill_at: float | None = None
     killed: bool = False
@@ -183,6 +185,7 @@ class Policy:
         stable: a process that was ready for so long has recovered.
         crash_limit: failures in a row that make a crash loop.
         abort_grace: between SIGABRT and SIGKILL.
+        lost_grace: for a worker to end by itself after its connection to the front has ended.
         term_grace: between SIGTERM and SIGKILL.
         front_start: how long a front may take to listen.
         drain_extra: how much longer than the scoring timeout draining may take.
@@ -191,6 +194,7 @@ class Policy:
     stable: float = 10.0
     crash_limit: int = 5
     abort_grace: float = 2.0
+    lost_grace: float = 0.5
     term_grace: float = 5.0
     front_start: float = 30.0
     drain_extra: float = 5.0

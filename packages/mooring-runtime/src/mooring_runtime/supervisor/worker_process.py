@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +44,11 @@ INHERITED = (
 )
 
 
+MAX_REPORT = 64 << 20
+
+note = logging.getLogger("mooring.supervisor").info
+
+
 def environment(revision: RevisionSpec, ours: Mapping[str, str]) -> dict[str, str]:
     """The environment of a worker; what the spec says wins."""
     azure = {
@@ -54,6 +60,20 @@ def environment(revision: RevisionSpec, ours: Mapping[str, str]) -> dict[str, st
         azure["AZUREML_SOURCE_DIRECTORY"] = revision.source_directory
     inherited = {name: ours[name] for name in INHERITED if name in ours}
     return {**inherited, **azure, **revision.env}
+
+
+def reported(line: bytes) -> Mapping[str, Any] | None:
+    """What a worker reports; None if it is nothing that a worker of ours says: user code can write there, too."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(event, dict) or event.get("event") not in ("started", "ready", "failed"):
+        return None
+    sound = event["event"] != "ready" or (
+        isinstance(event.get("mode"), str) and isinstance(event.get("schema"), (dict, type(None)))
+    )
+    return event if sound else None
 
 
 class WorkerProcess:
@@ -152,8 +172,13 @@ class WorkerProcess:
             self._loop.remove_reader(self._pipe)
             return False
         *lines, self._partial = (self._partial + data).split(b"\n")
+        if len(self._partial) > MAX_REPORT:
+            self._partial = b""
         for line in lines:
-            event = json.loads(line)
+            event = reported(line)
+            if event is None:
+                note("worker %s: what its report says is ignored: %.100r", self.name, line)
+                continue
             self.started = True
             if event["event"] == "failed":
                 self.report = event

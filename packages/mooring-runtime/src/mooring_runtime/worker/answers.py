@@ -4,7 +4,7 @@ import json
 import sys
 from time import perf_counter
 
-from . import frames
+from . import frames, log
 from .response import encoded
 
 dumps = json.JSONEncoder().encode
@@ -56,7 +56,6 @@ def unserialisable_hint(result, exc):
     return hint
 
 
-def log(request_id, what, trace):
+def block(request_id, what, trace):
     """One block in the log, with the id that the caller got."""
-    sys.stderr.write("mooring: request {}: {}\n{}\n".format(request_id, what, trace.rstrip()))
-    sys.stderr.flush()
+    log.write("mooring: request {}: {}\n{}\n".format(request_id, what, trace.rstrip()))

@@ -12,8 +12,8 @@ The front never reads the user's files: their settings and descriptions are repo
 import json
 import logging.config
 import os
-import sys
 
+from . import debugger, log
 from .entry import EntryError, script_path
 
 # Variables that Azure's server honours and that concern the front.
@@ -68,6 +68,8 @@ def configured(settings, environ):
                 "import", "SCORING_TIMEOUT_MS must be a whole number above 0, not {!r}.".format(text)
             )
         chosen["SCORING_TIMEOUT_MS"] = int(text)
+        if debugger.wanted(environ):
+            del chosen["SCORING_TIMEOUT_MS"]  # it would end a worker at a breakpoint
     return chosen
 
 
@@ -106,7 +108,7 @@ def descriptions(app_root):
             with open(path, encoding="utf-8") as file:
                 found[version] = json.load(file)
         except ValueError as exc:
-            sys.stderr.write("mooring: {} is not JSON and is not shown: {}\n".format(path, exc))
+            log.write("mooring: {} is not JSON and is not shown: {}\n".format(path, exc))
     return found
 
 

@@ -13,15 +13,20 @@ CONNECT = "AZUREML_DEBUG_PORT"
 RETRY_SECONDS = 0.5
 
 
+def wanted(environ):
+    """Whether a debugger is asked for."""
+    return bool(environ.get(LISTEN) or environ.get(CONNECT))
+
+
 def start(environ):
     """Listens on ``MOORING_DEBUG_PORT``, or connects to ``AZUREML_DEBUG_PORT`` and waits, as Azure's server does.
 
     Raises:
         EntryError: the environment has no debugpy, or the port is no number or cannot be used.
     """
-    name = LISTEN if environ.get(LISTEN) else CONNECT
-    if not environ.get(name):
+    if not wanted(environ):
         return
+    name = LISTEN if environ.get(LISTEN) else CONNECT
     if not environ[name].isdigit():
         raise EntryError("import", "{} must be a port, not {!r}.".format(name, environ[name]))
     port = int(environ[name])
@@ -46,7 +51,7 @@ def start(environ):
 def listen(debugpy, port, wait):
     """Listens; in the background when the worker of the revision before still has the port."""
     try:
-        debugpy.listen(("127.0.0.1", port))
+        _, port = debugpy.listen(("127.0.0.1", port))
     except (RuntimeError, OSError) as exc:
         sys.stderr.write("mooring: debugger port {} is taken ({}); trying again\n".format(port, exc))
         threading.Thread(target=_until_free, args=(debugpy, port), daemon=True).start()

@@ -67,7 +67,7 @@ def main():
     signal.signal(signal.SIGTERM, termination)
     settings = json.loads(os.environ.pop("MOORING_WORKER"))
     private_package()
-    from _mooring_worker import contract, debugger, entry, report, scoring, serve
+    from _mooring_worker import contract, debugger, entry, log, report, scoring, serve
 
     supervisor = report.Report(settings["report_fd"])
     supervisor.send({"event": "started", "python": sys.version.split()[0]})
@@ -85,10 +85,12 @@ def main():
         module = entry.load(settings, termination)
         scorer = make_scorer(entry.run_function(module), termination)
         entry.initialise(module, termination)
+        serve.leave_if_forked()
         described = contract.of(scorer, settings)
     except entry.EntryError as exc:
         # Also where users look first: the log outlives the process.
-        sys.stderr.write("mooring: {}\n{}".format(exc, exc.facts.get("traceback", "")))
+        log.write("mooring: {}\n{}".format(exc, exc.facts.get("traceback", "")))
+        serve.leave_if_forked()
         supervisor.fail(exc)
     supervisor.send({"event": "ready", "mode": scorer.mode, "schema": described})
     serve.serve(settings["listen_fd"], scorer, termination)

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from contextlib import suppress
 
 
 class Report:
@@ -29,6 +30,7 @@ class Report:
         them. The exit status is 3, as in Azure's server.
         """
         self.send(dict(error.facts, event="failed"))
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # user code may have put anything in their place
+                stream.flush()
         os._exit(3)

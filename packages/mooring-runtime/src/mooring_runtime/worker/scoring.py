@@ -12,12 +12,11 @@ In the mode ``text`` it may be ``@batched`` as well: ``run`` gets a list of inpu
 
 import inspect
 import json
-import sys
 import traceback
 from time import perf_counter
 
-from . import frames, schema
-from .answers import Body, dumps, log, milliseconds, reply, unserialisable_hint
+from . import frames, log, schema
+from .answers import Body, block, dumps, milliseconds, reply, unserialisable_hint
 from .containers import RequestHeaders
 from .entry import EntryError, user_traceback
 from .form import MULTIPART, URLENCODED
@@ -37,6 +36,9 @@ FORM = (
     "send JSON as application/json, or use @rawhttp and request.form\n"
 )
 
+_loads = json.loads  # what user code puts in its place is none of ours
+# Written as JSON they must fit into the head of a frame, where a character may take six bytes.
+MAX_HEADERS = 128 << 10
 _HOP_BY_HOP = frozenset(
     ("connection", "keep-alive", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade")
 )
@@ -119,7 +121,11 @@ class Scorer:
             )
 
     def answer(self, kind, head, body):
-        """The answering frame's kind, head and body; see `stream` for more of the body."""
+        """The answering frame's kind, head and body; see `stream` for more of the body.
+
+        Raises:
+            FrameError: the frame is no request.
+        """
         if self.batch is not None:
             return self.answers([(kind, head, body)])[0]
         if kind == frames.TEXT:
@@ -127,7 +133,7 @@ class Scorer:
             if self._name is None:
                 return self._guarded(lambda: self._run(text(body)), request_id)
             return self._guarded(lambda: self._run(**{self._name: text(body)}), request_id)
-        request = json.loads(head.decode("utf-8"))
+        request = request_of(head)
         return self._guarded(lambda: self._call(request, body), request["id"])
 
     def answers(self, requests):
@@ -139,9 +145,7 @@ class Scorer:
         answers = [None] * len(requests)
         inputs = []
         for place, (kind, head, body) in enumerate(requests):
-            request = (
-                {"id": head.decode("utf-8", "replace")} if kind == frames.TEXT else json.loads(head.decode())
-            )
+            request = {"id": head.decode("utf-8", "replace")} if kind == frames.TEXT else request_of(head)
             try:
                 value = text(body) if kind == frames.TEXT else self._text_of(request, body)
             except BadRequest as exc:
@@ -199,7 +203,7 @@ class Scorer:
         kind = headers.get("Content-Type", "").split(";")[0].strip().lower()
         if kind in URLENCODED or kind == MULTIPART:
             if body:
-                sys.stderr.write(FORM.format(request["id"], kind))
+                log.write(FORM.format(request["id"], kind))
             body = b""
         return text(body)
 
@@ -232,7 +236,7 @@ class Scorer:
             return reply(500, {"message": UNSERIALISABLE})
         return frames.RESULT, spent.encode("ascii"), body
 
-    log = staticmethod(log)
+    log = staticmethod(block)
 
     def _failed(self, exc, request_id):
         if self._termination.requested:
@@ -253,6 +257,10 @@ class Scorer:
         failed = bool(getattr(response, "run_function_failed", False)) or response.status_code >= 500
         if "content-type" not in [name for name, _ in pairs] and response.content_type:
             pairs.append(("content-type", response.content_type))
+        if not 200 <= response.status_code <= 999:
+            raise ValueError("an answer's status is between 200 and 999, not {}".format(response.status_code))
+        if sum(len((name + value).encode("utf-8")) for name, value in pairs) > MAX_HEADERS:
+            raise ValueError("the headers of an answer may have {} bytes".format(MAX_HEADERS))
         left_out = _HOP_BY_HOP | _OURS
         if not streamed:
             left_out |= {"content-length"}
@@ -276,7 +284,23 @@ class Scorer:
                 head["stream"] = True
         else:
             body = response.get_data()
+            if not isinstance(body, bytes):
+                raise TypeError("get_data() of an answer must return bytes, not {!r}".format(type(body)))
         return frames.REPLY, dumps(head).encode("ascii"), body
+
+
+def request_of(head):
+    """The request that a frame's head describes.
+
+    Raises:
+        FrameError: it describes none.
+    """
+    try:
+        request = _loads(head.decode("utf-8"))
+        request["id"].encode("utf-8")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        raise frames.FrameError("not the head of a request: {}".format(exc)) from exc
+    return request
 
 
 def text(body):

@@ -7,15 +7,15 @@ thread, so the loop blocks. When the front dies the connection ends and the next
 import os
 import select
 import socket
-import sys
 
-from . import frames
+from . import frames, log
 from .entry import user_traceback
 
 # Small enough for the allocator's arenas: above 128 KB each call would map and unmap memory.
 RECEIVE = 1 << 16
 # A process forked by user code carries our sockets along; it must not answer in our place.
-_PID = os.getpid()
+_getpid = os.getpid
+_PID = _getpid()
 
 
 def serve(listen_fd, scorer, termination):
@@ -25,18 +25,26 @@ def serve(listen_fd, scorer, termination):
     os.set_inheritable(listen_fd, False)
     while True:
         connection, _ = listener.accept()
+        connection.setblocking(True)  # whatever socket.setdefaulttimeout() user code has called
         with connection:
-            converse(connection, scorer, termination)
+            try:
+                converse(connection, scorer, termination)
+            except frames.FrameError as exc:
+                log.write("mooring: the front said something that is no request: {}\n".format(exc))
 
 
 def converse(connection, scorer, termination):
-    """Answers one front until it goes away."""
+    """Answers one front until it goes away.
+
+    Raises:
+        FrameError: what it says is no request.
+    """
     decoder = frames.Decoder()
     while True:
         try:
             data = connection.recv(RECEIVE)
         except OSError as exc:
-            sys.stderr.write("mooring: the front went away: {}\n".format(exc))
+            log.write("mooring: the front went away: {}\n".format(exc))
             return
         if not data:
             return
@@ -47,20 +55,31 @@ def converse(connection, scorer, termination):
                 answer = together(scorer, body)
             else:
                 answer = frames.encode(frame_id, *scorer.answer(kind, head, body))
-            if os.getpid() != _PID:
-                os._exit(0)
+            leave_if_forked()
             try:
                 connection.sendall(answer)
                 if scorer.stream is not None:
                     stream(connection, decoder, frame_id, scorer, termination)
             except OSError as exc:
-                sys.stderr.write("mooring: an answer found no front: {}\n".format(exc))
+                log.write("mooring: an answer found no front: {}\n".format(exc))
                 return
 
 
+def leave_if_forked():
+    """Ends a process that user code has forked and that has come back from it."""
+    if _getpid() != _PID:
+        os._exit(0)
+
+
 def together(scorer, body):
-    """The answers to the requests of a BATCH."""
+    """The answers to the requests of a BATCH.
+
+    Raises:
+        FrameError: it holds no requests, or ``run`` is not batched.
+    """
     requests = frames.Decoder().feed(body)
+    if scorer.batch is None:
+        raise frames.FrameError("run() takes no batches")
     answers = scorer.answers([request[1:] for request in requests])
     pairs = zip(requests, answers)  # noqa: B905 - CPython 3.6
     return b"".join(frames.encode(request[0], *answer) for request, answer in pairs)
@@ -79,11 +98,10 @@ def stream(connection, decoder, frame_id, scorer, termination):
             try:
                 part = next(parts, None)
             except Exception as exc:  # noqa: BLE001 - user code
-                sys.stderr.write(
-                    "mooring: a streamed body broke off\n{}\n".format(user_traceback(exc).rstrip())
-                )
+                log.write("mooring: a streamed body broke off\n{}\n".format(user_traceback(exc).rstrip()))
                 failure = b"failed"
                 break
+            leave_if_forked()
             if part is None:
                 break
             connection.sendall(frames.encode(frame_id, frames.CHUNK, b"", part))
