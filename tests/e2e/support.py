@@ -89,7 +89,7 @@ class RunningServer:
             return told if told["pid"] == process.pid else None
 
         try:
-            told = eventually(announced, "the server announces itself")
+            told = eventually(announced, "the server announces itself", 90)
         except AssertionError as error:
             raise AssertionError(f"{error}; its log ends:\n{log.read_text()[-3000:]}") from None
         self.client.close()
