@@ -74,7 +74,8 @@ def check_docker(environment: Mapping[str, Any]) -> list[str]:
                 phase="Resolve",
                 target=f"docker.{name}",
             )
-    changes = []
+    # What was decided when the environment was made, for a model without code.
+    changes = [str(change) for change in environment.get("changes") or ()]
     base = docker.get("baseImage")
     if base and not _AZURES_OWN_BASE.fullmatch(str(base).partition("@")[0].partition(":")[0]):
         changes.append(
