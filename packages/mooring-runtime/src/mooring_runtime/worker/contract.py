@@ -5,6 +5,7 @@ The front never reads the user's files: their settings and descriptions are repo
     {"input", "output",            JSON schemas of the decorators; absent without decorators
      "versions": ["2.0", ...],     of OpenAPI in which that can be said
      "files": {"2": {...}},        the user's own descriptions
+     "batch": 32,                  the most inputs that one call of ``run`` takes; absent if it is not batched
      "settings": {...}}            see SETTINGS; only those that are set
 """
 
@@ -43,6 +44,8 @@ def of(scorer, settings):
         EntryError: a setting's value is none.
     """
     described = {"versions": ["2.0", "3.0", "3.1"]} if scorer.schema is None else scorer.schema.description()
+    if scorer.batch is not None:
+        described["batch"] = scorer.batch
     described["files"] = descriptions(settings["app_root"])
     described["settings"] = configured(settings, os.environ)
     # Samples may hold what JSON does not know (dates, arrays).

@@ -69,7 +69,7 @@ def main():
 
     supervisor = report.Report(settings["report_fd"])
     supervisor.send({"event": "started", "python": sys.version.split()[0]})
-    entry.set_search_path(settings, os.path.join(_HERE, "shim"))
+    entry.set_search_path(settings, os.path.join(_HERE, "shim"), os.path.join(_HERE, "fallback"))
     try:
         contract.configure_logging(settings)
         debugger.start(os.environ)
