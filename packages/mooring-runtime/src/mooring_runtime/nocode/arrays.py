@@ -22,17 +22,15 @@ def matrix(rows, key):
         return array
     check_lengths(rows, key)
     array = numpy.array(rows, dtype=object)
-    try:
-        if not any(isinstance(value, (str, dict)) for value in array.flat):
-            return array.astype(numpy.float64)
-    except (TypeError, ValueError):
-        pass  # noqa: S110 - it is no array of numbers, and stays what it is
-    return array
+    numbers = all(value is None or isinstance(value, (int, float)) for value in array.flat)
+    return array.astype(numpy.float64) if numbers else array
 
 
 def check_lengths(rows, key):
-    """Raises:
-    Refused: a row is not like the first one.
+    """Looks whether all rows are alike.
+
+    Raises:
+        Refused: a row is not like the first one.
     """
     if not rows or not isinstance(rows[0], list):
         for number, row in enumerate(rows):
@@ -41,7 +39,9 @@ def check_lengths(rows, key):
         return
     for number, row in enumerate(rows):
         if not isinstance(row, list):
-            raise Refused("Row {} of {!r} must be a list like row 0, but it is {}.".format(number, key, kind(row)))
+            raise Refused(
+                "Row {} of {!r} must be a list like row 0, but it is {}.".format(number, key, kind(row))
+            )
         if len(row) != len(rows[0]):
             raise Refused(
                 "Row {} of {!r} has {} values, but row 0 has {}.".format(number, key, len(row), len(rows[0]))
@@ -108,14 +108,11 @@ def plain(value):
     """What JSON knows of arrays, NumPy's numbers, sparse matrices and pandas' tables, in any nesting."""
     if isinstance(value, numpy.ndarray):
         return value.tolist() if value.dtype.kind in "biufUM" else [plain(item) for item in value.tolist()]
-    if isinstance(value, numpy.generic):
-        return value.item()
     if isinstance(value, dict):
         return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    if hasattr(value, "toarray"):
-        return value.toarray().tolist()
-    if hasattr(value, "to_numpy"):
-        return plain(value.to_numpy())
-    return value
+    for method in ("toarray", "to_numpy"):
+        if hasattr(value, method):
+            return plain(getattr(value, method)())
+    return value.item() if isinstance(value, numpy.generic) else value

@@ -26,7 +26,11 @@ def contract(plan):
     return {
         "routes": ["/invocations"],
         "input": request(plan.get("inputs") or [], plan.get("params") or []),
-        "output": {"type": "object", "required": ["predictions"], "properties": {"predictions": result(plan)}},
+        "output": {
+            "type": "object",
+            "required": ["predictions"],
+            "properties": {"predictions": result(plan)},
+        },
     }
 
 

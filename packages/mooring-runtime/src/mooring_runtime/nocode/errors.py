@@ -14,9 +14,9 @@ class Refused(Exception):
 
 
 def nearest(word, known):
-    """``; did you mean 'predict'?`` if one of ``known`` is near."""
+    """`` Did you mean 'predict'?``, to follow a sentence, if one of ``known`` is near."""
     found = difflib.get_close_matches(str(word), [str(name) for name in known], 1)
-    return "; did you mean {!r}?".format(found[0]) if found else ""
+    return " Did you mean {!r}?".format(found[0]) if found else ""
 
 
 def listed(names, limit=20):

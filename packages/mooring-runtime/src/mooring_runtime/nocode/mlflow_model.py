@@ -68,7 +68,7 @@ class Native:
             raise Refused("An MLflow model has no methods to choose from; leave out 'method'.")
         if self._signature is None:
             return self._scorer.job(payload, self._method, predictions)
-        call = self._scorer.caller(self._method, payload)
+        call = self._scorer.caller(self._method)
         if self._framed:
             return Job(call, self._signature.table(payload), predictions)
         data = self._signature.matrix(payload)

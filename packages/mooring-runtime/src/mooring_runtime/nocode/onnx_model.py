@@ -72,7 +72,7 @@ class Onnx:
         payload = read(text, tuple(self.inputs))
         if payload.method not in (None, "predict"):
             raise Refused(
-                "An ONNX model has no methods, but {!r} was asked for{}.".format(
+                "An ONNX model has no methods, but {!r} was asked for.{}".format(
                     payload.method, nearest(payload.method, ("predict",))
                 )
             )
@@ -113,13 +113,15 @@ class Onnx:
         unknown = [name for name in named if name not in self.inputs]
         if unknown:
             raise Refused(
-                "The model has no input {!r}; it has {}{}.".format(
+                "The model has no input {!r}; it has {}.{}".format(
                     unknown[0], listed(self.inputs), nearest(unknown[0], self.inputs)
                 )
             )
         missing = [name for name in self.inputs if name not in named]
         if missing:
-            raise Refused("The input {!r} is missing; the model has {}.".format(missing[0], listed(self.inputs)))
+            raise Refused(
+                "The input {!r} is missing; the model has {}.".format(missing[0], listed(self.inputs))
+            )
         return {name: self.array(name, value) for name, value in named.items()}
 
     def wide(self, named):
@@ -161,11 +163,19 @@ class Onnx:
     def contract(self):
         """What the front must know: see the worker's ``contract``."""
         properties = {
-            item.name: {"type": "array", "items": {}, "description": "{} {}".format(item.type, dimensions(item.shape))}
+            item.name: {
+                "type": "array",
+                "items": {},
+                "description": "{} {}".format(item.type, dimensions(item.shape)),
+            }
             for item in self.inputs.values()
         }
         results = {
-            item.name: {"type": "array", "items": {}, "description": "{} {}".format(item.type, dimensions(item.shape))}
+            item.name: {
+                "type": "array",
+                "items": {},
+                "description": "{} {}".format(item.type, dimensions(item.shape)),
+            }
             for item in self.outputs
         }
         return {
@@ -195,8 +205,10 @@ def near(one, other):
 
 
 def check_shape(name, expected, came):
-    """Raises:
-    Refused: the shapes differ in a dimension that is fixed.
+    """Compares an input's shape with the model's.
+
+    Raises:
+        Refused: the shapes differ in a dimension that is fixed.
     """
     fits = len(expected) == len(came) and all(
         not isinstance(size, int) or size == given for size, given in zip(expected, came)
@@ -204,7 +216,9 @@ def check_shape(name, expected, came):
     # A model without shapes says nothing.
     if expected and not fits:
         raise Refused(
-            "The input {!r} has the shape {}, but {} came.".format(name, dimensions(expected), dimensions(came))
+            "The input {!r} has the shape {}, but {} came.".format(
+                name, dimensions(expected), dimensions(came)
+            )
         )
 
 

@@ -67,11 +67,13 @@ def read(text, names=()):
         found = "it has {}".format(listed(sorted(body))) if body else "it is empty"
         hint = nearest(next(iter(body)), DATA_KEYS) if len(body) == 1 and not keys else ""
         raise Refused(
-            "The JSON object must have exactly one of the keys {}; {}{}.".format(listed(DATA_KEYS), found, hint)
+            "The JSON object must have exactly one of the keys {}; {}.{}".format(
+                listed(DATA_KEYS), found, hint
+            )
         )
     for name in body:
         if name not in OTHER_KEYS and name != keys[0]:
-            raise Refused("Unknown key {!r} in the request{}.".format(name, nearest(name, OTHER_KEYS)))
+            raise Refused("Unknown key {!r} in the request.{}".format(name, nearest(name, OTHER_KEYS)))
     return from_value(keys[0], body[keys[0]], body)
 
 
@@ -119,7 +121,7 @@ def from_split(key, value, whole):
     unknown = [name for name in value if name not in ("columns", "data", "index")]
     if unknown:
         raise Refused(
-            "Unknown key {!r} in {!r}{}.".format(
+            "Unknown key {!r} in {!r}.{}".format(
                 unknown[0], key, nearest(unknown[0], ("columns", "data", "index"))
             )
         )
@@ -154,7 +156,9 @@ def from_records(key, records, whole):
         for name in record:
             if name not in columns:
                 columns[name] = None
-    return Payload(key, rows=[[r.get(c) for c in columns] for r in records], columns=list(columns), whole=whole)
+    return Payload(
+        key, rows=[[r.get(c) for c in columns] for r in records], columns=list(columns), whole=whole
+    )
 
 
 def from_csv(text):

@@ -13,6 +13,8 @@ from .batches import Job
 from .errors import Refused
 from .payload import DATA_KEYS, loads
 
+# What MLflow's own server calls (2.22 and 3.17).
+parse = scoring_server._parse_json_data  # noqa: SLF001 - there is no public name for it
 OWN_KEYS = ("data", "input_data")
 
 
@@ -31,7 +33,9 @@ class PyFunc:
         self._model = pyfunc.load_model(path)
         self._schema = self._model.metadata.get_input_schema()
         self._takes_params = "params" in inspect.signature(self._model.predict).parameters
-        named = self._schema is not None and not self._schema.is_tensor_spec() and self._schema.has_input_names()
+        named = (
+            self._schema is not None and not self._schema.is_tensor_spec() and self._schema.has_input_names()
+        )
         self._names = self._schema.input_names() if named else None
 
     def read(self, text):
@@ -56,7 +60,7 @@ class PyFunc:
         if isinstance(body, list):
             body = {"data": body}
         body = self._mlflow_form(body)
-        parsed = scoring_server._parse_json_data(body, self._model.metadata, self._schema)
+        parsed = parse(body, self._model.metadata, self._schema)
         return parsed.data, parsed.params
 
     def _mlflow_form(self, body):
@@ -69,8 +73,10 @@ class PyFunc:
         if isinstance(value, dict) and "data" in value and key in OWN_KEYS:
             return dict(others, dataframe_split=value)
         rows = isinstance(value, list) and bool(value)
-        if rows and self._names is not None and all(
-            isinstance(row, list) and len(row) == len(self._names) for row in value
+        if (
+            rows
+            and self._names is not None
+            and all(isinstance(row, list) and len(row) == len(self._names) for row in value)
         ):
             return dict(others, dataframe_split={"columns": self._names, "data": value})
         if rows and isinstance(value[0], dict) and key in OWN_KEYS:

@@ -12,7 +12,7 @@ from .errors import Refused, listed, nearest
 from .payload import read
 
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "transform", "score_samples")
-ADVICE = "Write {\"data\": [[...], ...]} with one list a row"
+ADVICE = 'Write {"data": [[...], ...]} with one list a row'
 
 
 def load(path, trusted=None):
@@ -46,6 +46,7 @@ class ScikitLearn:
         width: how many features a row has, or None.
         framed: whether rows are given to it as a pandas table.
         row_wise: whether requests may share a call.
+        refusals: what its methods raise for data that they do not accept.
         methods: those of `METHODS` that it has; the first is the one for requests that name none.
     """
 
@@ -61,6 +62,8 @@ class ScikitLearn:
                 for part in estimators.parts(model)
             )
         self.row_wise = not self.framed and estimators.is_row_wise(model)
+        # Those that take texts look for the methods of texts.
+        self.refusals = (TypeError, ValueError) if self.width else (TypeError, ValueError, AttributeError)
         self.methods = [name for name in METHODS if callable(getattr(model, name, None))]
         if "predict_proba" in self.methods:
             # Azure's choice.
@@ -81,7 +84,7 @@ class ScikitLearn:
             method = self.methods[0]
         elif method not in self.methods:
             raise Refused(
-                "The model has no method {!r}; it has {}{}.".format(
+                "The model has no method {!r}; it has {}.{}".format(
                     method, listed(sorted(self.methods)), nearest(method, self.methods)
                 )
             )
@@ -97,16 +100,16 @@ class ScikitLearn:
         group = None
         if self.row_wise and isinstance(data, numpy.ndarray) and data.ndim == 2 and len(data):
             group = (method, data.shape[1], data.dtype.str)
-        return Job(self.caller(method, payload), data, wrap, group)
+        return Job(self.caller(method), data, wrap, group)
 
-    def caller(self, method, payload):
+    def caller(self, method):
         """Calls a method; what it says about the data is for the caller."""
         function = getattr(self.model, method)
 
         def call(data):
             try:
                 return function(data)
-            except (TypeError, ValueError) as exc:
+            except self.refusals as exc:
                 sys.stderr.write("mooring: {}() refused its data\n{}".format(method, traceback.format_exc()))
                 raise Refused(self.complaint(method, data, exc)) from exc
 
@@ -145,8 +148,10 @@ class ScikitLearn:
         return array
 
     def check_width(self, array, key):
-        """Raises:
-        Refused: the array has not the model's number of columns.
+        """Compares an array's shape with the model's.
+
+        Raises:
+            Refused: the array has not the model's number of columns.
         """
         features = "{} feature{}".format(self.width, "" if self.width == 1 else "s")
         if array.ndim == 2 and array.shape[1] == self.width:
@@ -165,7 +170,9 @@ class ScikitLearn:
             )
         names = " ({})".format(listed(self.names)) if self.names else ""
         raise Refused(
-            "The model takes {}{} a row, but the rows in {!r} have {}.".format(features, names, key, array.shape[1])
+            "The model takes {}{} a row, but the rows in {!r} have {}.".format(
+                features, names, key, array.shape[1]
+            )
         )
 
     def table(self, payload):

@@ -15,7 +15,9 @@ def model_path():
 
 def plan():
     """What the server has read from the model's description, for an MLflow model."""
-    with open(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "mlmodel.json")) as file:
+    with open(
+        os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "mlmodel.json")
+    ) as file:
         return json.load(file)
 
 

@@ -127,11 +127,13 @@ class Columns:
             number = float(value)
         except (ValueError, OverflowError):
             return False
-        return not whole or (number == number and number.is_integer())
+        return not whole or number.is_integer()
 
     def check_range(self, place, array):
-        """Raises:
-        Refused: an integer is too large for 32 bits, or for 64.
+        """Looks at the size of integers.
+
+        Raises:
+            Refused: an integer is too large for 32 bits, or for 64.
         """
         limits = numpy.iinfo(self.types[place])
         low, high = array.min(), array.max()
@@ -191,7 +193,9 @@ class Tensor:
                 place = arrays.first_text(array, None) or "not all values are numbers"
                 raise Refused("The model takes {} values, but {}.".format(self.type.name, place)) from None
         if self.type.kind in "iu" and array.dtype.kind == "f" and not (array == numpy.floor(array)).all():
-            raise Refused("The model takes {} values, but numbers with fractions came.".format(self.type.name))
+            raise Refused(
+                "The model takes {} values, but numbers with fractions came.".format(self.type.name)
+            )
         return array.astype(self.type, copy=False)
 
     @staticmethod

@@ -76,7 +76,7 @@ def main():
         module = entry.load(settings, termination)
         scorer = scoring.Scorer(entry.run_function(module), termination)
         entry.initialise(module, termination)
-        described = contract.of(scorer, settings)
+        described = contract.of(scorer, settings, module)
     except entry.EntryError as exc:
         # Also where users look first: the log outlives the process.
         sys.stderr.write("mooring: {}\n{}".format(exc, exc.facts.get("traceback", "")))

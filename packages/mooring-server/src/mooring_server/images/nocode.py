@@ -101,9 +101,7 @@ def nocode_request(
     return _environment(str(framework), conda, file), _app(str(framework), store), ENTRY_SCRIPT
 
 
-def _mlflow_request(
-    model: MlModel, store: ContentStore
-) -> tuple[dict[str, Any], tuple[TreeFile, ...], str]:
+def _mlflow_request(model: MlModel, store: ContentStore) -> tuple[dict[str, Any], tuple[TreeFile, ...], str]:
     plan = model.plan()
     conda, changes = model.environment(plan)
     environment = _environment("MLflow", conda, model.folder) | {"changes": changes}
