@@ -1,6 +1,7 @@
 """The forms of a request: Azure's ``data``, MLflow's and TensorFlow Serving's, and CSV."""
 
 import csv
+import io
 import json
 
 from .errors import Refused, listed, nearest
@@ -163,12 +164,13 @@ def from_records(key, records, whole):
 
 def from_csv(text):
     """A table with the columns' names in its first line; an empty field is null."""
-    lines = list(csv.reader(text.splitlines()))
-    columns = [name.strip() for name in lines[0]]
+    try:
+        lines = [line for line in csv.reader(io.StringIO(text.lstrip("\r\n"), newline="")) if line]
+    except csv.Error as exc:
+        raise Refused("The body is neither a JSON object or list, nor CSV: {}.".format(exc)) from exc
+    columns = lines[0] if lines else []
     rows = []
     for number, line in enumerate(lines[1:]):
-        if not line:
-            continue
         if len(line) != len(columns):
             raise Refused(
                 "The body begins like neither a JSON object nor a list, and as CSV it has {} names in its first "
