@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -82,7 +83,6 @@ def mlflow_serving(python: Path, model: Path, log: Path) -> Iterator[int]:
         "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(log.parent),
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_TRACKING_URI": f"sqlite:///{log.parent}/tracking.db",
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -106,8 +106,9 @@ def mlflow_serving(python: Path, model: Path, log: Path) -> Iterator[int]:
         yield port
     finally:
         # Its server is a child of the command; both are in a group of their own.
-        os.killpg(process.pid, 15)
-        process.wait(30)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(30)
 
 
 def ask(port: int, method: str, path: str, body: str = "", kind: str = "application/json") -> Answer:
