@@ -73,7 +73,7 @@ def test_folders_that_cannot_be_served(sdk_home: Path, tmp_path: Path) -> None:
     model = Model.register(ws, str(folder), "broken")
     with pytest.raises(WebserviceException, match="its code folder 'missing' is not in the folder") as caught:
         Model.deploy(ws, "broken", [model])
-    assert caught.value.code == "MLmodelInvalid"
+    assert caught.value.code == "MlmodelInvalid"
     model = Model.register(ws, str(folder / "model.pkl"), "plain")
     with pytest.raises(WebserviceException, match="folders with MLflow's file MLmodel") as caught:
         Model.deploy(ws, "plain", [model])

@@ -59,8 +59,8 @@ class World:
         )
         self.dispatcher.active = True
 
-    def worker(self, name: str) -> tuple[Channel, FakeTransport]:
-        channel = Channel(name, "text", self.dispatcher.changed)
+    def worker(self, name: str, batch: int | None = None) -> tuple[Channel, FakeTransport]:
+        channel = Channel(name, "text", self.dispatcher.changed, batch)
         transport = FakeTransport()
         channel.connection_made(transport)  # type: ignore[arg-type]
         self.dispatcher.attach(channel)
@@ -229,5 +229,136 @@ def test_callers_that_went_away_are_passed_over() -> None:
         gone.cancel()
         assert [answer(channel, transport) for _ in range(2)] == ["1", "3"]
         assert waiting.done()
+
+    play(scene())
+
+
+def requests(transport: FakeTransport) -> list[tuple[int, str]]:
+    """The ids and names of the requests that a worker got last."""
+    (frame,) = frames.Decoder().feed(transport.written[-1])
+    inner = frames.Decoder().feed(frame[3]) if frame[1] == frames.BATCH else [frame]
+    return [(frame_id, body.decode()) for frame_id, _, _, body in inner]
+
+
+def results(transport: FakeTransport) -> bytes:
+    """A batched worker's answers to its last requests."""
+    return b"".join(
+        frames.encode(frame_id, frames.RESULT, b"1.0", name.encode())
+        for frame_id, name in requests(transport)
+    )
+
+
+def test_batches_are_shared_out_over_the_idle_workers() -> None:
+    async def scene() -> None:
+        world = World()
+        first, second = world.worker("a", 8), world.worker("b", 8)
+        futures = [world.submit(name) for name in "12345"]
+        await asyncio.sleep(0)
+        assert [name for _, name in requests(first[1])] == ["1", "2", "3"]
+        assert [name for _, name in requests(second[1])] == ["4", "5"]
+        assert world.dispatcher.in_flight == 5
+        for channel, transport in (second, first):
+            channel.data_received(results(transport))
+        assert [future.result().body for future in futures] == [name.encode() for name in "12345"]
+
+    play(scene())
+
+
+def test_a_batched_worker_that_becomes_free_takes_what_waits() -> None:
+    async def scene() -> None:
+        world = World()
+        channel, transport = world.worker("a", 3)
+        futures = [world.submit("1")]
+        await asyncio.sleep(0)
+        futures += [world.submit(name) for name in "23456"]
+        futures[2].cancel()
+        seen = []
+        while world.dispatcher.in_flight:
+            seen.append([name for _, name in requests(transport)])
+            channel.data_received(results(transport))
+        assert seen == [["1"], ["2", "4", "5"], ["6"]]
+
+    play(scene())
+
+
+def test_what_is_left_of_a_burst_waits_no_longer_than_it_may() -> None:
+    async def scene() -> None:
+        world = World()
+        world.dispatcher.limits = Limits(max_queue=2, max_queue_wait_ms=10)
+        world.worker("a", 2)
+        futures = [world.submit(name) for name in "1234"]
+        with pytest.raises(ScoringFailed, match="overloaded"):
+            world.submit("5")
+        with pytest.raises(ScoringFailed, match="within 10 ms"):
+            await futures[3]
+        assert not futures[1].done()
+
+    play(scene())
+
+
+def test_large_bodies_go_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mooring_runtime.front.dispatch.BATCH_BYTES", 5)
+
+    async def scene() -> None:
+        world = World()
+        channel, transport = world.worker("a", 8)
+        for name in ("first!", "2", "333", "44"):
+            world.submit(name)
+        await asyncio.sleep(0)
+        seen = []
+        while world.dispatcher.in_flight:
+            seen.append([name for _, name in requests(transport)])
+            channel.data_received(results(transport))
+        assert seen == [["first!"], ["2", "333"], ["44"]]
+
+    play(scene())
+
+
+def test_a_worker_that_dies_with_a_batch_costs_what_it_has_not_answered() -> None:
+    async def scene() -> None:
+        world = World()
+        channel, transport = world.worker("a", 2)
+        futures = [world.submit(name) for name in "123"]
+        await asyncio.sleep(0)
+        ((frame_id, _), _) = requests(transport)
+        channel.data_received(frames.encode(frame_id, frames.RESULT, b"1.0", b"1"))
+        channel.connection_lost(None)
+        assert futures[0].result().body == b"1"
+        with pytest.raises(ScoringFailed, match="died"):
+            futures[1].result()
+        assert not futures[2].done()
+        await asyncio.sleep(0)
+        other, transport = world.worker("b", 2)
+        other.data_received(results(transport))
+        assert futures[2].result().body == b"3"
+
+    play(scene())
+
+
+def test_an_answer_before_garbage_counts() -> None:
+    async def scene() -> None:
+        world = World()
+        channel, transport = world.worker("a", 2)
+        futures = [world.submit(name) for name in "12"]
+        await asyncio.sleep(0)
+        ((frame_id, _), _) = requests(transport)
+        channel.data_received(
+            frames.encode(frame_id, frames.RESULT, b"1.0", b"1") + frames.encode(99, frames.RESULT, b"", b"")
+        )
+        assert futures[0].result().body == b"1"
+        with pytest.raises(ScoringFailed, match="no answer"):
+            futures[1].result()
+
+    play(scene())
+
+
+def test_an_idle_worker_that_says_half_a_frame_is_there_once() -> None:
+    async def scene() -> None:
+        world = World()
+        channel, transport = world.worker("a")
+        channel.data_received(frames.encode(1, frames.RESULT, b"", b"")[:3])
+        world.submit("1")
+        world.submit("2")
+        assert len(transport.written) == 1
 
     play(scene())

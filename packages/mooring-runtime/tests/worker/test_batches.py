@@ -9,11 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import mooring.scoring
 from mooring.scoring import BadRequest, batched
 from mooring_runtime.testing import WORKER_DIR
-from mooring_runtime.worker import frames
+from mooring_runtime.worker import frames, serve
 from mooring_runtime.worker.entry import EntryError
 from mooring_runtime.worker.response import Response
 from mooring_runtime.worker.scoring import RAW_MARK, Scorer
@@ -129,3 +131,17 @@ def test_sizes(size: Any) -> None:
 def test_the_worker_s_copy_is_the_package_s() -> None:
     ours = Path(mooring.scoring.__file__).read_bytes()
     assert (WORKER_DIR / "fallback" / "mooring" / "scoring.py").read_bytes() == ours
+
+
+@given(st.lists(st.tuples(st.integers(0, 0xFFFFFFFF), st.binary(max_size=40)), min_size=1, max_size=8))
+def test_a_batch_on_the_wire(sent: list[tuple[int, bytes]]) -> None:
+    scorer = Scorer(batched(max_size=8)(lambda inputs: inputs), RUNNING)
+    body = b"".join(frames.encode(frame_id, frames.TEXT, b"id", text) for frame_id, text in sent)
+    answers = frames.Decoder().feed(serve.together(scorer, body))
+    assert [answer[0] for answer in answers] == [frame_id for frame_id, _ in sent]
+    for (_, text), (_, *answer) in zip(sent, answers, strict=True):
+        code, said = status((answer[0], answer[1], answer[2]))
+        try:
+            assert (code, said) == (200, text.decode())
+        except UnicodeDecodeError:
+            assert code == 400

@@ -122,7 +122,7 @@ def test_packages_from_conda_and_from_nowhere(workshop: Workshop) -> None:
 def test_descriptions_that_are_none(workshop: Workshop, change: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         nocode_request("m", 1, None, None, folder(workshop, **change), workshop.store)
-    assert caught.value.code == "MLmodelInvalid"
+    assert caught.value.code == "MlmodelInvalid"
     assert message in caught.value.message
 
 
@@ -139,7 +139,7 @@ def test_descriptions_that_are_none(workshop: Workshop, change: dict[str, Any], 
 def test_files_that_are_no_descriptions(workshop: Workshop, content: bytes, message: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         nocode_request("m", 1, None, None, (workshop.file("MLmodel", content),), workshop.store)
-    assert caught.value.code == "MLmodelInvalid"
+    assert caught.value.code == "MlmodelInvalid"
     assert message in caught.value.message
 
 

@@ -34,7 +34,7 @@ def batched(*, max_size: int = 32) -> Callable[[Run], Run]:
         ValueError: ``max_size`` is no such number.
     """
     if isinstance(max_size, bool) or not isinstance(max_size, int) or not 1 <= max_size <= LARGEST:
-        raise ValueError("batched: max_size must be a whole number from 1 to 1024, not {!r}".format(max_size))
+        raise ValueError(f"batched: max_size must be a whole number from 1 to 1024, not {max_size!r}")
 
     def mark(run: Run) -> Run:
         setattr(run, BATCHED, max_size)

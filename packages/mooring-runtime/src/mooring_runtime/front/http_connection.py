@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections import deque
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import unquote_to_bytes
 
 import httptools
 
 from mooring_runtime.front.exchange import Headers
-from mooring_runtime.front.http_request import CallerStalled, HttpRequest
+from mooring_runtime.front.http_request import CallerStalled, HttpRequest, target_of
 
 if TYPE_CHECKING:
     from mooring_runtime.front.http_engine import HttpEngine
@@ -118,7 +119,7 @@ class HttpConnection(asyncio.Protocol):
         request = HttpRequest(
             self,
             parser.get_method().decode("ascii"),
-            _split(self._target),
+            target_of(self._target),
             self._pairs,
             version=parser.get_http_version(),
             keep_alive=parser.should_keep_alive() and not parser.should_upgrade(),
@@ -213,13 +214,22 @@ class HttpConnection(asyncio.Protocol):
         if room is not None and not room.done():
             room.set_result(None)
 
-    def cut(self, *, stalled: bool) -> None:
-        """Ends the connection so that the caller sees that the answer is not complete."""
-        if self._transport is not None:
-            if stalled:
-                self._transport.abort()
-            else:
-                self._transport.close()
+    def cut(self, *, reset: bool) -> None:
+        """Ends the connection so that the caller sees that the answer is not complete.
+
+        Args:
+            reset: throw away what is not sent yet; where the end of the connection would be that of the body.
+        """
+        if self._transport is None:
+            return
+        if not reset:
+            self._transport.close()
+            return
+        raw = self._transport.get_extra_info("socket")
+        if raw is not None:
+            # With a reset instead of an orderly end, which would look like the end of the body.
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
 
     def close(self) -> None:
         """Ends the connection when what was written has been sent."""
@@ -241,10 +251,18 @@ class HttpConnection(asyncio.Protocol):
         """Answers what is no request, and ends."""
         if self.lost or self.closing:
             return
+        broken, self._reading = self._reading, None
+        if self.current is not None and self.current is broken and not broken.answered:
+            broken.complete = True
+            broken.keep_alive = False
+            broken.respond(status, [("content-type", "text/plain; charset=utf-8")], message.encode())
+            return
         if self.current is not None:
-            # Another answer is under way: after it nothing can be said that the caller would not misread.
+            # Another answer is under way, or given: after it nothing can be said that the caller would not misread.
             self.closing = True
             self.current.keep_alive = False
+            if self.current.answered:
+                self.close()
             return
         self.current = HttpRequest(self, "GET", ("", ""), [], version="1.1", keep_alive=False)
         self.current.complete = True
@@ -260,6 +278,8 @@ class HttpConnection(asyncio.Protocol):
             body: the latest time of the last bytes of a body that may still be incomplete.
             idle: the latest end of the last request.
         """
+        if self._half_closed and self._reset():
+            return
         if self._reading is not None:
             if self.since < body and self._reading is self.current:
                 self._late()
@@ -268,6 +288,14 @@ class HttpConnection(asyncio.Protocol):
                 self._late()
         elif self.current is None and self.since < idle:
             self.close()
+
+    def _reset(self) -> bool:
+        """Whether a caller that sends no more has refused what it was sent; nothing is read that would tell."""
+        raw = None if self._transport is None else self._transport.get_extra_info("socket")
+        if self._transport is None or raw is None or not raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            return False
+        self._transport.abort()
+        return True
 
     def _late(self) -> None:
         request = self.current
@@ -295,20 +323,3 @@ class HttpConnection(asyncio.Protocol):
             gone, self.current.gone = self.current.gone, None
             gone()
         self._engine.closed(self)
-
-
-def _split(target: bytes) -> tuple[str, str]:
-    """Path, decoded, and query of a request's target.
-
-    Raises:
-        UnicodeDecodeError: the path is not UTF-8.
-        HttpParserError: the target is no URL.
-    """
-    if not target.startswith(b"/") and target != b"*":
-        url = httptools.parse_url(target)
-        path, query = url.path or b"/", url.query or b""
-    else:
-        path, _, query = target.partition(b"#")[0].partition(b"?")
-    if b"%" in path:
-        path = unquote_to_bytes(path)
-    return path.decode(), query.decode()

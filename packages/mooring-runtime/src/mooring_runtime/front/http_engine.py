@@ -1,6 +1,6 @@
 """The HTTP engine: llhttp and the event loop of this process; no other thread.
 
-docs/decisions/0012 says what it was measured against.
+docs/decisions/0012-http-in-the-loop.md says what it was measured against.
 """
 
 from __future__ import annotations

@@ -6,6 +6,9 @@ import sys
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+import httptools
 
 from mooring_runtime.front.exchange import Headers
 from mooring_runtime.front.stream import BodyStream, StreamBroken
@@ -178,6 +181,8 @@ class HttpRequest:
         """Answers."""
         if self._connection.lost or self.answered:
             return
+        if not self.complete and self._whole is None and "expect" in self._index:
+            self.keep_alive = False  # nobody can tell whether the body will come now
         head = self._head(status, headers)
         if status in WITHOUT_BODY:
             body = b""
@@ -220,7 +225,7 @@ class HttpRequest:
             sys.stderr.write(
                 f"a streamed answer broke off: {exc or 'the caller took nothing for too long'}\n"
             )
-            connection.cut(stalled=isinstance(exc, CallerStalled) or not (chunked or sized))
+            connection.cut(reset=isinstance(exc, CallerStalled) or not (chunked or sized))
             return
         finally:
             stream.drop()
@@ -255,3 +260,20 @@ class HttpRequest:
 def _sayable(name: str, value: str) -> bool:
     text = name + value
     return text.isascii() and text.isprintable() and bool(name) and name not in FRAMING
+
+
+def target_of(target: bytes) -> tuple[str, str]:
+    """Path, decoded, and query of a request's target.
+
+    Raises:
+        UnicodeDecodeError: the path is not UTF-8.
+        HttpParserError: the target is no URL.
+    """
+    if not target.startswith(b"/") and target != b"*":
+        url = httptools.parse_url(target)
+        path, query = url.path or b"/", url.query or b""
+    else:
+        path, _, query = target.partition(b"#")[0].partition(b"?")
+    if b"%" in path:
+        path = unquote_to_bytes(path)
+    return path.decode(), query.decode()

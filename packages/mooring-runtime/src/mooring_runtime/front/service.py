@@ -139,7 +139,7 @@ class Front:
         path = Path(f"/proc/self/fd/{self._run_fd}") / worker["socket"]
         try:
             _, channel = await asyncio.get_running_loop().create_unix_connection(
-                lambda: Channel(name, worker["mode"], dispatcher.changed, worker["batch"]), str(path)
+                lambda: Channel(name, worker["mode"], dispatcher.changed, worker.get("batch")), str(path)
             )
         except OSError:
             self._say("lost", worker=name)

@@ -17,11 +17,11 @@ import traceback
 from time import perf_counter
 
 from . import frames, schema
+from .answers import Body, dumps, log, milliseconds, reply, unserialisable_hint
 from .containers import RequestHeaders
 from .entry import EntryError, user_traceback
 from .form import MULTIPART, URLENCODED
 from .request import Request, query_object
-from .response import encoded
 from .schema import HEADERS, BadRequest
 
 RAW_MARK = "_mooring_rawhttp"
@@ -30,14 +30,13 @@ FAILED = "An unexpected error occurred in scoring script. Check the logs for mor
 UNSERIALISABLE = (
     "The scoring script returned a value that is not JSON serializable. Check the logs for more info."
 )
-NOT_AS_MANY = "a batched run() must return a list with one result for each input, in their order: it got {} and returned {}"
+NOT_AS_MANY = "a batched run() must return a list with one result for each input: it got {} and returned {}"
 NO_STREAM = "a batched run() cannot stream: the message of an AMLResponse was a generator"
 FORM = (
     "mooring: request {}: a body with the content type {} is a form, and as in Azure run() gets '' for it; "
     "send JSON as application/json, or use @rawhttp and request.form\n"
 )
 
-_dumps = json.JSONEncoder().encode
 _HOP_BY_HOP = frozenset(
     ("connection", "keep-alive", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade")
 )
@@ -150,7 +149,7 @@ class Scorer:
             else:
                 inputs.append((place, request["id"], value))
         if inputs:
-            for (place, _, _), answer in zip(inputs, self._together(inputs)):
+            for (place, _, _), answer in zip(inputs, self._together(inputs)):  # noqa: B905 - CPython 3.6
                 answers[place] = answer
         return answers
 
@@ -159,15 +158,14 @@ class Scorer:
         values = [value for _, _, value in inputs]
         try:
             results = self._run(values) if self._name is None else self._run(**{self._name: values})
-            if not isinstance(results, (list, tuple)) or len(results) != len(inputs):
-                many = " of {}".format(len(results)) if isinstance(results, (list, tuple)) else ""
-                raise ValueError(NOT_AS_MANY.format(len(inputs), "a " + type(results).__name__ + many))
+            as_many(results, len(inputs))
         except BaseException as exc:  # noqa: BLE001 - user code, sys.exit() included
             failure = self._failed(exc, ", ".join(request_id for _, request_id, _ in inputs))
             return [failure] * len(inputs)
         spent = milliseconds(begin)
         return [
-            self._element(result, request_id, spent) for (_, request_id, _), result in zip(inputs, results)
+            self._element(result, request_id, spent)
+            for (_, request_id, _), result in zip(inputs, results)  # noqa: B905 - CPython 3.6
         ]
 
     def _element(self, result, request_id, spent):
@@ -196,7 +194,7 @@ class Scorer:
             BadRequest: see `text`.
         """
         if request["method"] == "GET":
-            return _dumps(query_object(request["query"]))
+            return dumps(query_object(request["query"]))
         headers = RequestHeaders(request["headers"])
         kind = headers.get("Content-Type", "").split(";")[0].strip().lower()
         if kind in URLENCODED or kind == MULTIPART:
@@ -228,7 +226,7 @@ class Scorer:
             except BaseException as exc:  # noqa: BLE001 - the same
                 return self._failed(exc, request_id)
         try:
-            body = _dumps({} if result is None else result).encode("utf-8")
+            body = dumps({} if result is None else result).encode("utf-8")
         except Exception as exc:  # noqa: BLE001 - objects may raise anything while they are written
             log(request_id, unserialisable_hint(result, exc), traceback.format_exc())
             return reply(500, {"message": UNSERIALISABLE})
@@ -277,30 +275,7 @@ class Scorer:
                 head["stream"] = True
         else:
             body = response.get_data()
-        return frames.REPLY, _dumps(head).encode("ascii"), body
-
-
-class Body:
-    """The parts of a streamed body as bytes; empty ones are left out."""
-
-    def __init__(self, response):
-        self._response = response
-        own = getattr(response, "iter_encoded", None)
-        self._parts = iter(own() if own is not None else encoded(response.response))
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        for part in self._parts:
-            if part:
-                return part
-        self.close()
-        raise StopIteration
-
-    def close(self):
-        """Closes the response, and with it the user's generator."""
-        self._response.close()
+        return frames.REPLY, dumps(head).encode("ascii"), body
 
 
 def text(body):
@@ -315,30 +290,13 @@ def text(body):
         raise BadRequest(400, "Input cannot be decoded as UTF-8: {}".format(exc)) from exc
 
 
-def milliseconds(begin):
-    """The time since ``begin`` as the answer's head says it."""
-    return "%.3f" % ((perf_counter() - begin) * 1000.0)
+def as_many(results, wanted):
+    """Sees that a batched function has returned what it must.
 
-
-def reply(status, message, failed=False):
-    """A REPLY frame with a JSON body."""
-    head = {"status": status, "headers": [["content-type", "application/json"]], "ms": None, "failed": failed}
-    return frames.REPLY, _dumps(head).encode("ascii"), _dumps(message).encode("utf-8")
-
-
-def unserialisable_hint(result, exc):
-    """What to do about a result that cannot be written as JSON."""
-    hint = "the value returned by run() (a {}) cannot be written as JSON: {}".format(
-        type(result).__name__, exc
-    )
-    if "numpy" in sys.modules and "ndarray" in str(exc):
-        return hint + ". Return array.tolist() instead of the array"
-    if "numpy" in sys.modules:
-        return hint + ". NumPy values need .tolist() or .item()"
-    return hint
-
-
-def log(request_id, what, trace):
-    """One block in the log, with the id that the caller got."""
-    sys.stderr.write("mooring: request {}: {}\n{}\n".format(request_id, what, trace.rstrip()))
-    sys.stderr.flush()
+    Raises:
+        ValueError: it has not.
+    """
+    if isinstance(results, (list, tuple)) and len(results) == wanted:
+        return
+    many = " of {}".format(len(results)) if isinstance(results, (list, tuple)) else ""
+    raise ValueError(NOT_AS_MANY.format(wanted, "a " + type(results).__name__ + many))

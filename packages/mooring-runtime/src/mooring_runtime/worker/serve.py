@@ -62,7 +62,8 @@ def together(scorer, body):
     """The answers to the requests of a BATCH."""
     requests = frames.Decoder().feed(body)
     answers = scorer.answers([request[1:] for request in requests])
-    return b"".join(frames.encode(request[0], *answer) for request, answer in zip(requests, answers))
+    pairs = zip(requests, answers)  # noqa: B905 - CPython 3.6
+    return b"".join(frames.encode(request[0], *answer) for request, answer in pairs)
 
 
 def stream(connection, decoder, frame_id, scorer, termination):

@@ -39,7 +39,7 @@ class MlModel:
         folder: where the file ``MLmodel`` is, relative to the model's directory; empty if it is there.
 
     Raises:
-        InvalidRequest: code ``MLmodelInvalid``.
+        InvalidRequest: code ``MlmodelInvalid``.
     """
 
     def __init__(self, files: Sequence[TreeFile], store: ContentStore, target: str) -> None:
@@ -66,7 +66,7 @@ class MlModel:
         former; ``code`` is a folder for ``sys.path``; ``inputs``, ``outputs`` and ``params`` are the signature's.
 
         Raises:
-            InvalidRequest: code ``MLmodelInvalid``.
+            InvalidRequest: code ``MlmodelInvalid``.
         """
         plan = {
             "flavor": "pyfunc",
@@ -111,7 +111,7 @@ class MlModel:
         """The conda dependencies for Azure's environment JSON, and sentences about what is left out.
 
         Raises:
-            InvalidRequest: code ``MLmodelInvalid``.
+            InvalidRequest: code ``MlmodelInvalid``.
         """
         pip, conda = self._requirements()
         mlflow, others = None, []
@@ -216,7 +216,7 @@ class MlModel:
 
     def _invalid(self, what: str) -> InvalidRequest:
         return InvalidRequest(
-            "MLmodelInvalid",
+            "MlmodelInvalid",
             f"Model {self._target} cannot be served from its description MLmodel: {what}.",
             hint="Register the whole folder that mlflow.<flavor>.save_model or log_model has written.",
             target=self._target,

@@ -80,7 +80,7 @@ def nocode_request(
 
     Raises:
         InvalidRequest: codes ``FrameworkNotSupported``, ``FrameworkVersionInvalid``, ``ModelFileUnclear``,
-            ``MLmodelInvalid``.
+            ``MlmodelInvalid``.
     """
     known = _FRAMEWORKS.get(framework or "")
     if known is None and described(files) is not None:
