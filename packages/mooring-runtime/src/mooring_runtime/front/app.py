@@ -169,6 +169,9 @@ class ScoringApp:
         route(exchange)
 
     def _unknown(self, exchange: Exchange) -> None:
+        if exchange.path in self.contract.routes:
+            self._score(exchange)
+            return
         # Whoever joins "http://host:port/" and "/score" gets there.
         if exchange.path.startswith("//"):
             route = self._routes.get("/" + exchange.path.lstrip("/"))

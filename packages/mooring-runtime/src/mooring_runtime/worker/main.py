@@ -86,7 +86,7 @@ def main():
         scorer = make_scorer(entry.run_function(module), termination)
         entry.initialise(module, termination)
         serve.leave_if_forked()
-        described = contract.of(scorer, settings)
+        described = contract.of(scorer, settings, module)
     except entry.EntryError as exc:
         # Also where users look first: the log outlives the process.
         log.write("mooring: {}\n{}".format(exc, exc.facts.get("traceback", "")))
