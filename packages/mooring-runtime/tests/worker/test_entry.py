@@ -26,12 +26,12 @@ def _restore(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_search_path(tmp_path: Path) -> None:
     (tmp_path / "src" / "deep").mkdir(parents=True)
-    entry.set_search_path(settings(tmp_path, "deep/my_score.py", "src"), "/shim")
+    entry.set_search_path(settings(tmp_path, "deep/my_score.py", "src"), "/shim", "/fallback")
     assert sys.path[:4] == [str(tmp_path / "src/deep"), str(tmp_path / "src"), str(tmp_path), "/shim"]
 
 
 def test_search_path_without_repetitions(tmp_path: Path) -> None:
-    entry.set_search_path(settings(tmp_path), "/shim")
+    entry.set_search_path(settings(tmp_path), "/shim", "/fallback")
     assert sys.path[:2] == [str(tmp_path), "/shim"]
 
 

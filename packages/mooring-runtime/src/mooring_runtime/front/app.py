@@ -100,6 +100,9 @@ class ScoringApp:
         await route(exchange)
 
     async def _unknown(self, exchange: Exchange) -> None:
+        if exchange.path in self.contract.routes:
+            await self._score(exchange)
+            return
         # Whoever joins "http://host:port/" and "/score" gets there.
         if exchange.path.startswith("//"):
             route = self._routes.get("/" + exchange.path.lstrip("/"))

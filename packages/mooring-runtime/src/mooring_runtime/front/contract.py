@@ -20,6 +20,7 @@ class Contract:
 
     Attributes:
         cors: for ``AML_CORS_ORIGINS``; None without it.
+        routes: paths that score besides ``/score``.
         swagger: the descriptions at ``/swagger.json``.
         version: the header that names the server; empty if it is not to be shown.
         scoring_timeout_ms: ``SCORING_TIMEOUT_MS``; None if it is not set.
@@ -33,4 +34,5 @@ class Contract:
         shown = settings.get("SERVER_VERSION_LOG_RESPONSE_ENABLED", "true").lower() == "true"
         self.version: Headers = [("x-ms-server-version", SERVER_VERSION)] if shown else []
         self.scoring_timeout_ms: int | None = settings.get("SCORING_TIMEOUT_MS")
+        self.routes = frozenset(reported.get("routes", ()))
         self.swagger = Swagger(service, reported)

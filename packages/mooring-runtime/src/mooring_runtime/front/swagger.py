@@ -86,6 +86,9 @@ class Swagger:
                 f"{prefix}/swagger.json": {"get": _swagger(version)},
             },
         }
+        for route in self._reported.get("routes", ()):
+            operation = _score(version) | {"operationId": f"RunMLService{route.strip('/').title()}"}
+            document["paths"][f"{prefix}{route}"] = {"post": operation}
         if version == "2":
             return document | {
                 "swagger": "2.0",

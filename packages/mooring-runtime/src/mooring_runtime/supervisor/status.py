@@ -155,7 +155,9 @@ def front_sync(machine: Machine) -> dict[str, Any] | None:
 
 
 def _listed(worker: Worker, *, drain: bool) -> dict[str, Any]:
-    return {"id": worker.id, "socket": socket_name(worker.id), "mode": worker.mode, "drain": drain}
+    batch = (worker.schema or {}).get("batch")
+    named = {"id": worker.id, "socket": socket_name(worker.id), "mode": worker.mode}
+    return {**named, "batch": batch, "drain": drain}
 
 
 def socket_name(worker: str) -> str:

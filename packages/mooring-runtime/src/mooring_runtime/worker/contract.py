@@ -5,6 +5,8 @@ The front never reads the user's files: their settings and descriptions are repo
     {"input", "output",            JSON schemas of the decorators; absent without decorators
      "versions": ["2.0", ...],     of OpenAPI in which that can be said
      "files": {"2": {...}},        the user's own descriptions
+     "routes": ["/invocations"],   further paths that score; absent if there are none
+     "batch": 32,                  the most inputs that one call of ``run`` takes; absent if it is not batched
      "settings": {...}}            see SETTINGS; only those that are set
 """
 
@@ -30,19 +32,24 @@ DESCRIPTIONS = {
     "3": ("swagger3.json",),
     "3.1": ("swagger3.1.json",),
 }
+OWN = "mooring_contract"
 
 
-def of(scorer, settings):
+def of(scorer, settings, module):
     """The contract of a script.
 
     Args:
         scorer: its `scoring.Scorer`.
         settings: the worker's.
+        module: the script; that of a model without code describes input, output and routes itself.
 
     Raises:
         EntryError: a setting's value is none.
     """
     described = {"versions": ["2.0", "3.0", "3.1"]} if scorer.schema is None else scorer.schema.description()
+    described.update(getattr(module, OWN, {}))
+    if scorer.batch is not None:
+        described["batch"] = scorer.batch
     described["files"] = descriptions(settings["app_root"])
     described["settings"] = configured(settings, os.environ)
     # Samples may hold what JSON does not know (dates, arrays).

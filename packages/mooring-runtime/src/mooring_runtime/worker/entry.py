@@ -55,13 +55,17 @@ def script_path(settings):
     return os.path.normpath(os.path.join(*parts))
 
 
-def set_search_path(settings, shim):
-    """Puts the user's folders first, then the private ``azureml`` names; and changes to the app root."""
+def set_search_path(settings, shim, fallback):
+    """Puts the user's folders first, then the private ``azureml`` names; and changes to the app root.
+
+    ``fallback`` comes last: what is there gives way to a package of the same name in the user's environment.
+    """
     root = settings["app_root"]
     source = os.path.normpath(os.path.join(root, settings.get("source_directory") or ""))
     wanted = [os.path.dirname(script_path(settings)), source, os.path.normpath(root)]
     first = [path for number, path in enumerate(wanted) if path not in wanted[:number]]
     sys.path[:0] = [*first, shim]
+    sys.path.append(fallback)
     os.chdir(root)
 
 

@@ -69,14 +69,14 @@ def main():
 
     supervisor = report.Report(settings["report_fd"])
     supervisor.send({"event": "started", "python": sys.version.split()[0]})
-    entry.set_search_path(settings, os.path.join(_HERE, "shim"))
+    entry.set_search_path(settings, os.path.join(_HERE, "shim"), os.path.join(_HERE, "fallback"))
     try:
         contract.configure_logging(settings)
         debugger.start(os.environ)
         module = entry.load(settings, termination)
         scorer = scoring.Scorer(entry.run_function(module), termination)
         entry.initialise(module, termination)
-        described = contract.of(scorer, settings)
+        described = contract.of(scorer, settings, module)
     except entry.EntryError as exc:
         # Also where users look first: the log outlives the process.
         sys.stderr.write("mooring: {}\n{}".format(exc, exc.facts.get("traceback", "")))

@@ -6,6 +6,8 @@ A script takes its input in one of four modes, found once when it is loaded:
 * ``headers``: ``run(data, request_headers)`` gets the headers as well;
 * ``schema``: ``run`` is decorated with ``inference_schema``; a JSON object becomes keyword arguments;
 * ``raw``: ``@rawhttp`` was used; ``run`` gets the request.
+
+In the mode ``text`` it may be ``@batched`` as well: ``run`` gets a list of inputs and returns a list of results.
 """
 
 import inspect
@@ -23,10 +25,13 @@ from .response import encoded
 from .schema import HEADERS, BadRequest
 
 RAW_MARK = "_mooring_rawhttp"
+BATCHED_MARK = "_mooring_batched"  # see fallback/mooring/scoring.py
 FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
 UNSERIALISABLE = (
     "The scoring script returned a value that is not JSON serializable. Check the logs for more info."
 )
+NOT_AS_MANY = "a batched run() must return a list with one result for each input, in their order: it got {} and returned {}"
+NO_STREAM = "a batched run() cannot stream: the message of an AMLResponse was a generator"
 FORM = (
     "mooring: request {}: a body with the content type {} is a form, and as in Azure run() gets '' for it; "
     "send JSON as application/json, or use @rawhttp and request.form\n"
@@ -88,6 +93,7 @@ class Scorer:
     Attributes:
         mode: see the module.
         schema: the `schema.Schema` of a decorated function.
+        batch: how many inputs a batched function takes at most; None if it is not batched.
         stream: the rest of the body of the last answer, as an iterator of bytes; None if that was all.
     """
 
@@ -99,14 +105,24 @@ class Scorer:
         raw = bool(_raw) or getattr(run, RAW_MARK, False)
         if raw and self.schema is not None:
             raise EntryError("import", "run() cannot be decorated with both @rawhttp and @input_schema.")
+        self.batch = getattr(run, BATCHED_MARK, None)
+        if self.batch is not None and (raw or self.schema is not None):
+            other = "@rawhttp" if raw else "@input_schema or @output_schema"
+            raise EntryError("import", "run() cannot be decorated with both @batched and {}.".format(other))
         if self.schema is not None:
             self.mode = "schema"
             return
         self._name, self._wants_headers = parameters_of(run)
         self.mode = "raw" if raw else "headers" if self._wants_headers else "text"
+        if self.batch is not None and self._wants_headers:
+            raise EntryError(
+                "import", "A batched run() cannot take request_headers: one call is for several requests."
+            )
 
     def answer(self, kind, head, body):
         """The answering frame's kind, head and body; see `stream` for more of the body."""
+        if self.batch is not None:
+            return self.answers([(kind, head, body)])[0]
         if kind == frames.TEXT:
             request_id = head.decode("utf-8", "replace")
             if self._name is None:
@@ -115,20 +131,79 @@ class Scorer:
         request = json.loads(head.decode("utf-8"))
         return self._guarded(lambda: self._call(request, body), request["id"])
 
+    def answers(self, requests):
+        """The answers to requests that share one call of a batched function, in their order.
+
+        Args:
+            requests: kind, head and body of each; at most `batch`.
+        """
+        answers = [None] * len(requests)
+        inputs = []
+        for place, (kind, head, body) in enumerate(requests):
+            request = (
+                {"id": head.decode("utf-8", "replace")} if kind == frames.TEXT else json.loads(head.decode())
+            )
+            try:
+                value = text(body) if kind == frames.TEXT else self._text_of(request, body)
+            except BadRequest as exc:
+                answers[place] = reply(exc.status, {"message": str(exc)})
+            else:
+                inputs.append((place, request["id"], value))
+        if inputs:
+            for (place, _, _), answer in zip(inputs, self._together(inputs)):
+                answers[place] = answer
+        return answers
+
+    def _together(self, inputs):
+        begin = perf_counter()
+        values = [value for _, _, value in inputs]
+        try:
+            results = self._run(values) if self._name is None else self._run(**{self._name: values})
+            if not isinstance(results, (list, tuple)) or len(results) != len(inputs):
+                many = " of {}".format(len(results)) if isinstance(results, (list, tuple)) else ""
+                raise ValueError(NOT_AS_MANY.format(len(inputs), "a " + type(results).__name__ + many))
+        except BaseException as exc:  # noqa: BLE001 - user code, sys.exit() included
+            failure = self._failed(exc, ", ".join(request_id for _, request_id, _ in inputs))
+            return [failure] * len(inputs)
+        spent = milliseconds(begin)
+        return [
+            self._element(result, request_id, spent) for (_, request_id, _), result in zip(inputs, results)
+        ]
+
+    def _element(self, result, request_id, spent):
+        if isinstance(result, BaseException):
+            return self._refused(result, request_id)
+        answer = self._encoded(result, request_id, spent)
+        if self.stream is None:
+            return answer
+        parts, self.stream = self.stream, None
+        parts.close()
+        return self._refused(TypeError(NO_STREAM), request_id)
+
     def _call(self, request, body):
         if self.mode == "raw":
             return self._given(Request(request, body), RequestHeaders(request["headers"]))
         headers = RequestHeaders(request["headers"])
         if self.mode == "schema":
             return self._run(**self.schema.arguments(request, headers, body))
+        return self._given(self._text_of(request, body), headers)
+
+    @staticmethod
+    def _text_of(request, body):
+        """What a plain ``run`` gets of a request.
+
+        Raises:
+            BadRequest: see `text`.
+        """
         if request["method"] == "GET":
-            return self._given(_dumps(query_object(request["query"])), headers)
+            return _dumps(query_object(request["query"]))
+        headers = RequestHeaders(request["headers"])
         kind = headers.get("Content-Type", "").split(";")[0].strip().lower()
         if kind in URLENCODED or kind == MULTIPART:
             if body:
                 sys.stderr.write(FORM.format(request["id"], kind))
             body = b""
-        return self._given(text(body), headers)
+        return text(body)
 
     def _given(self, value, headers):
         named = {HEADERS: headers} if self._wants_headers else {}
@@ -144,7 +219,9 @@ class Scorer:
             return reply(exc.status, {"message": str(exc)})
         except BaseException as exc:  # noqa: BLE001 - user code, sys.exit() included
             return self._failed(exc, request_id)
-        spent = "%.3f" % ((perf_counter() - begin) * 1000.0)
+        return self._encoded(result, request_id, milliseconds(begin))
+
+    def _encoded(self, result, request_id, spent):
         if hasattr(result, "status_code") and hasattr(result, "get_data"):
             try:
                 return self._response(result, spent)
@@ -160,6 +237,13 @@ class Scorer:
     def _failed(self, exc, request_id):
         if self._termination.requested:
             raise exc
+        return self._refused(exc, request_id)
+
+    @staticmethod
+    def _refused(exc, request_id):
+        status = getattr(exc, "mooring_status", None)
+        if status is not None:
+            return reply(status, {"message": str(exc)})
         log(request_id, "run() raised an exception", user_traceback(exc))
         return reply(500, {"message": FAILED}, failed=True)
 
@@ -229,6 +313,11 @@ def text(body):
         return body.decode("utf-8")
     except UnicodeDecodeError as exc:
         raise BadRequest(400, "Input cannot be decoded as UTF-8: {}".format(exc)) from exc
+
+
+def milliseconds(begin):
+    """The time since ``begin`` as the answer's head says it."""
+    return "%.3f" % ((perf_counter() - begin) * 1000.0)
 
 
 def reply(status, message, failed=False):

@@ -74,7 +74,9 @@ def check_docker(environment: Mapping[str, Any]) -> list[str]:
                 phase="Resolve",
                 target=f"docker.{name}",
             )
-    changes = []
+    # What was decided when the environment was made, for a model without code.
+    made = environment.get("changes")
+    changes = [str(change) for change in made] if isinstance(made, list) else []
     base = docker.get("baseImage")
     if base and not _AZURES_OWN_BASE.fullmatch(str(base).partition("@")[0].partition(":")[0]):
         changes.append(

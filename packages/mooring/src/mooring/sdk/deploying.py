@@ -15,18 +15,10 @@ from mooring.sdk.image import Image
 from mooring.sdk.inference_config import InferenceConfig
 from mooring.sdk.local import LocalWebservice
 from mooring.sdk.local_config import LocalWebserviceDeploymentConfiguration
-from mooring.sdk.model import Model
 from mooring.sdk.names import check_service_name
 from mooring.sdk.types import JSON, Strings
 from mooring.sdk.webservice import Webservice
 from mooring.sdk.webservice_parts import WebserviceDeploymentConfiguration
-
-NO_CODE = (
-    Model.Framework.ONNX,
-    Model.Framework.SCIKITLEARN,
-    Model.Framework.TENSORFLOW,
-    Model.Framework.MULTI,
-)
 
 
 def deploy(
@@ -180,14 +172,6 @@ def _no_code(workspace: Any, models: Any) -> JSON:
             f"{len(ids)} models were given without an inference configuration; that works for exactly one.",
             code="InferenceConfigMissing",
             hint="Give an InferenceConfig with an entry script.",
-        )
-    chosen = models[0] if isinstance(models[0], Model) else Model(workspace, id=ids[0])
-    if chosen.model_framework not in NO_CODE:
-        raise invalid(
-            f"The model {chosen.id} is of the framework {chosen.model_framework}; without an entry "
-            f"script only {', '.join(NO_CODE)} can be deployed.",
-            code="InferenceConfigMissing",
-            hint="Give an InferenceConfig with an entry script, or register the model with model_framework.",
         )
     return {"modelIds": ids, "entryScript": None, "environment": None}
 

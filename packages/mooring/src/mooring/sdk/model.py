@@ -48,7 +48,7 @@ class Model(ModelDeployments):
     """
 
     class Framework:
-        """Names of frameworks; Onnx, ScikitLearn, TensorFlow and Multi need no entry script."""
+        """Names of frameworks; Onnx and ScikitLearn need no entry script, nor does a folder that MLflow has written."""
 
         CUSTOM = "Custom"
         TENSORFLOW = "TensorFlow"
