@@ -100,14 +100,17 @@ def test_columns_by_name() -> None:
     model = Ridge().fit(X, Y)
     expected = model.predict([[1, 2, 3]]).tolist()
     with_names(model, "age", "bmi", "bp")
-    assert ask(
-        model,
-        {"data": [[1, 2, 3]]},
-        {"data": [{"bp": 3, "other": 0, "bmi": 2, "age": 1}]},
-        {"dataframe_split": {"columns": ["bp", "bmi", "age"], "data": [[3, 2, 1]]}},
-        {"inputs": {"bmi": [2], "age": [1], "bp": [3]}},
-        "bp,bmi,age\n3,2,1\n",
-    ) == [expected] * 5
+    assert (
+        ask(
+            model,
+            {"data": [[1, 2, 3]]},
+            {"data": [{"bp": 3, "other": 0, "bmi": 2, "age": 1}]},
+            {"dataframe_split": {"columns": ["bp", "bmi", "age"], "data": [[3, 2, 1]]}},
+            {"inputs": {"bmi": [2], "age": [1], "bp": [3]}},
+            "bp,bmi,age\n3,2,1\n",
+        )
+        == [expected] * 5
+    )
     assert "The column bmi is missing; the model takes age, bmi, bp." in refusal(
         model, {"data": [{"age": 1, "bp": 2}]}
     )
@@ -119,7 +122,9 @@ def test_columns_by_name() -> None:
 
 
 def test_texts() -> None:
-    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["good day", "bad day"] * 3, [1, 0] * 3)
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(
+        ["good day", "bad day"] * 3, [1, 0] * 3
+    )
     assert ask(model, {"data": ["good day", "bad"], "method": "predict"}) == [[1, 0]]
     assert "does not accept the data" in refusal(model, {"data": [[1]]})
 
@@ -173,7 +178,9 @@ def test_rows_that_depend_on_each_other_are_not_put_together() -> None:
     assert estimators.is_row_wise(make_pipeline(StandardScaler(), KMeans(2)))
     assert not estimators.is_row_wise(make_pipeline(NMF(2), Ridge()))
     assert not estimators.is_row_wise(FunctionTransformer(lambda rows: rows - rows.mean()))
-    centred = make_pipeline(FunctionTransformer(lambda rows: rows - rows.mean(axis=0)), LinearRegression()).fit(X, Y)
+    centred = make_pipeline(
+        FunctionTransformer(lambda rows: rows - rows.mean(axis=0)), LinearRegression()
+    ).fit(X, Y)
     alone = ask(centred, {"data": X[:2].tolist()})
     assert ask(centred, {"data": X[:2].tolist()}, {"data": X[5:9].tolist()})[0] == alone[0]
 
@@ -188,7 +195,9 @@ def test_results_of_all_kinds() -> None:
 
 
 def test_the_description() -> None:
-    described = ScikitLearn(with_names(LogisticRegression().fit(X, LABELS), "a", "b", "c")).contract()["input"]
+    described = ScikitLearn(with_names(LogisticRegression().fit(X, LABELS), "a", "b", "c")).contract()[
+        "input"
+    ]
     assert described["properties"]["data"]["items"]["maxItems"] == 3
     assert described["properties"]["data"]["description"] == "Columns: a, b, c"
     assert described["example"] == {"data": [[0, 0, 0]], "method": "predict_proba"}

@@ -69,7 +69,9 @@ def test_values_that_do_not_fit(kind: str, value: Any, message: str) -> None:
 def test_columns_that_are_not_there() -> None:
     signature = columns(a="double", b="double")
     assert refusal(signature, inputs={"a": [1]}) == "The column b is missing; the model takes a, b."
-    assert "Row 0 of 'inputs' must be a list of 2 values (a, b), but it has 1." in refusal(signature, inputs=[[1]])
+    assert "Row 0 of 'inputs' must be a list of 2 values (a, b), but it has 1." in refusal(
+        signature, inputs=[[1]]
+    )
     assert "is a number" in refusal(signature, inputs=[1])
     assert refusal(signature, inputs=[]) == "There are no rows in 'inputs'."
     assert matrix(columns(a="double"), inputs=[1, 2]).tolist() == [[1.0], [2.0]]
@@ -79,7 +81,10 @@ def test_tensors() -> None:
     signature = Tensor({"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 2]}})
     assert matrix(signature, inputs=[[1, 2]]).dtype == np.float32
     assert matrix(signature, inputs={"a": [1], "b": [2]}).tolist() == [[1, 2]]
-    assert refusal(signature, inputs=[[1]]) == "The model takes an array of the shape [?, 2], but 'inputs' has [1, 1]."
+    assert (
+        refusal(signature, inputs=[[1]])
+        == "The model takes an array of the shape [?, 2], but 'inputs' has [1, 1]."
+    )
     assert "row 0, column 1 is 'x'" in refusal(signature, inputs=[[1, "x"]])
     whole = Tensor({"type": "tensor", "tensor-spec": {"dtype": "int64", "shape": [-1]}})
     assert "fractions" in refusal(whole, inputs=[1.5])

@@ -30,9 +30,7 @@ pickle.dump(Ridge().fit(x, y), open(sys.argv[1] + "/ridge.pkl", "wb"))
 
 
 @contextmanager
-def serving(
-    folder: Path, app: Path, model: Path, python: str | Path = sys.executable
-) -> Iterator[Service]:
+def serving(folder: Path, app: Path, model: Path, python: str | Path = sys.executable) -> Iterator[Service]:
     """A service of a model's file or folder with the app's files."""
     folder.mkdir()
     with running(folder) as service:
@@ -211,7 +209,9 @@ def test_only_rows_that_are_scored_alone_are_put_together(
         "MOORING_MODEL_FILE": f"{name}.onnx",
         "PYTHONPATH": str(built.app_root),
     }
-    run = subprocess.run([str(built.python), "-c", BATCHES], capture_output=True, text=True, env=env, check=True)
+    run = subprocess.run(
+        [str(built.python), "-c", BATCHES], capture_output=True, text=True, env=env, check=True
+    )
     found, together, alone = json.loads(run.stdout)
     assert found == row_wise
     assert together == alone

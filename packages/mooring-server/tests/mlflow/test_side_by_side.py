@@ -1,0 +1,191 @@
+"""The same models and payloads to `mlflow models serve` and to images of ours."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mooring_runtime.testing import Answer, running, until
+from mooring_server.images.builder import ImageBuilder
+from mooring_server.images.nocode import nocode_request
+from mooring_server.images.types import BuildRequest, ModelTree, TreeFile
+from mooring_server.images.unpack import Unpacker
+from mooring_server.store.content import ContentStore
+
+HERE = Path(__file__).parent
+REQUIREMENTS = HERE.parents[2].parent / "requirements"
+PYTHONS = ((3, 10), (3, 11), (3, 12))
+# Where ours answers although MLflow does not: columns without a signature are found by the names that the model
+# itself was fitted with.
+FRIENDLIER = {
+    ("unsigned", '{"dataframe_split": {"columns": ["bp", "bmi", "age"]'),
+    ("unsigned", '{"dataframe_records": [{"age": 0.5, "bmi": -1.25, "bp": 2.0, "unasked": 1}]}'),
+}
+
+
+class Silent:
+    """A build that tells nobody."""
+
+    def phase(self, name: str, detail: str = "") -> None:
+        pass
+
+    def log(self, message: str) -> None:
+        pass
+
+
+def reference_python(name: str) -> Path:
+    """The interpreter of an environment with MLflow; made once, kept below the user's cache."""
+    requirements = REQUIREMENTS / f"{name}.txt"
+    version = sys.version_info[:2] if sys.version_info[:2] in PYTHONS else (3, 12)
+    wanted = "{}.{}".format(*version)
+    key = hashlib.sha256(requirements.read_bytes() + wanted.encode()).hexdigest()[:16]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mooring-tests"
+    cache.mkdir(parents=True, exist_ok=True)
+    folder = cache / f"{name}-{key}"
+    with (cache / f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+            assert uv is not None, "uv makes the reference environment; `make setup` installs it"
+            python = sys.executable if version == sys.version_info[:2] else wanted
+            subprocess.run([uv, "venv", "--quiet", "--python", python, str(folder)], check=True)
+            install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--require-hashes", "-r"]
+            subprocess.run(
+                [*install, str(requirements), "--python", str(folder / "bin" / "python")], check=True
+            )
+            (folder / "complete").touch()
+    return folder / "bin" / "python"
+
+
+@contextmanager
+def mlflow_serving(python: Path, model: Path, log: Path) -> Iterator[int]:
+    """`mlflow models serve` on a model; its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    command = [str(python), "-m", "mlflow", "models", "serve", "-m", str(model), "-p", str(port)]
+    env = {
+        "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(log.parent),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{log.parent}/tracking.db",
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--env-manager", "local", "--workers", "1"],
+            env=env,
+            cwd=log.parent,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+    def answers() -> bool:
+        assert process.poll() is None, log.read_text()
+        try:
+            return ask(port, "GET", "/ping").status == 200
+        except OSError:
+            return False
+
+    try:
+        until(answers, "mlflow models serve answers", 120)
+        yield port
+    finally:
+        # Its server is a child of the command; both are in a group of their own.
+        os.killpg(process.pid, 15)
+        process.wait(30)
+
+
+def ask(port: int, method: str, path: str, body: str = "", kind: str = "application/json") -> Answer:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request(method, path, body=body.encode() or None, headers={"Content-Type": kind})
+        response = connection.getresponse()
+        return Answer(response.status, dict(response.getheaders()), response.read())
+    finally:
+        connection.close()
+
+
+def image_of(model: Path, store: ContentStore, builder: ImageBuilder) -> tuple[str, dict[str, Any]]:
+    """The digest of an image for a model's folder, and its environment."""
+    files = []
+    for path in sorted(model.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            data = path.read_bytes()
+            files.append(
+                TreeFile(
+                    f"{model.name}/{path.relative_to(model).as_posix()}", store.put_bytes(data), len(data)
+                )
+            )
+    tree = ModelTree(model.name, 1, tuple(files))
+    environment, app, entry = nocode_request(model.name, 1, None, None, tree.files, store)
+    request = BuildRequest(f"ws/{model.name}", "1", environment, entry, None, app, (tree,))
+    return builder.build(request, Silent()).digest, environment
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", ["reference-mlflow", "reference-mlflow-2"])
+def test_the_answers_are_those_of_mlflow(tmp_path: Path, name: str) -> None:
+    python = reference_python(name)
+    suite = tmp_path / "suite"
+    suite.mkdir()
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    made = subprocess.run(
+        [str(python), "-W", "ignore", str(HERE / "suite.py"), str(suite)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=env,
+        cwd=tmp_path,
+    )
+    assert made.returncode == 0, made.stderr
+    store = ContentStore(tmp_path / "content")
+    builder = ImageBuilder(store, tmp_path / "cache")
+    unpacker = Unpacker(store, tmp_path / "unpacked")
+    differences = []
+    friendlier = set()
+    payloads: dict[str, list[list[str]]] = json.loads((suite / "payloads.json").read_text())
+    for model, cases in payloads.items():
+        digest, environment = image_of(suite / model, store, builder)
+        pip = environment["python"]["condaDependencies"]["dependencies"][-1]["pip"]
+        assert not [line for line in pip if line.startswith("mlflow=")]
+        image = unpacker.materialise(digest)
+        folder = tmp_path / f"our-{model}"
+        folder.mkdir()
+        with (
+            mlflow_serving(python, suite / model, tmp_path / f"{model}.log") as port,
+            running(folder) as service,
+        ):
+            service.apply("", app_root=str(image.app_root), python=str(image.python), env=dict(image.env))
+            service.ready()
+            for kind, body in cases:
+                theirs = ask(port, "POST", "/invocations", body, kind)
+                ours = service.request("POST", "/invocations", body.encode(), content_type=kind)
+                score = service.request("POST", "/score", body.encode(), content_type=kind)
+                assert (score.status, score.body) == (ours.status, ours.body)
+                same = theirs.status == ours.status and (ours.status != 200 or theirs.json() == ours.json())
+                known = {key for key in FRIENDLIER if key[0] == model and body.startswith(key[1])}
+                friendlier |= known
+                if known:
+                    assert (theirs.status, ours.status) == (400, 200)
+                elif not same:
+                    differences.append((model, kind, body, theirs.body[:300], ours.body[:300]))
+                if ours.status == 400:
+                    assert ours.json()["message"]
+    assert not differences
+    assert friendlier == FRIENDLIER
