@@ -17,6 +17,7 @@ _CODES = {
     "TrackingServerNotInstalled": "FEATURE_DISABLED",
     "TrackingServerTooOld": "FEATURE_DISABLED",
 }
+_BY_STATUS = {400: "INVALID_PARAMETER_VALUE", 404: "RESOURCE_DOES_NOT_EXIST", 503: "TEMPORARILY_UNAVAILABLE"}
 _REQUEST = ("Validate", "Resolve")
 
 
@@ -50,4 +51,7 @@ def code_of(error: AzureMLException) -> str:
         return "UNAUTHENTICATED"
     if error.code.endswith("NotFound"):
         return "RESOURCE_DOES_NOT_EXIST"
+    status = getattr(error, "status_code", None)
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
     return "INVALID_PARAMETER_VALUE" if error.phase in _REQUEST else "INTERNAL_ERROR"
