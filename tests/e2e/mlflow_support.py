@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pytest
 from support import RunningServer
+
+from mooring_server.images.pythons import Pythons
 
 ROOT = Path(__file__).resolve().parents[2]
 # What prints on import or phones home is not what is tested.
@@ -50,32 +50,17 @@ class MlflowClient:
         return done.stdout
 
 
-@cache
-def interpreter(version: str) -> str:
-    """A CPython of that version on this machine, or an empty string."""
-    done = subprocess.run(
-        ["uv", "python", "find", "--offline", "--no-project", version],
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip()
-
-
 def make_environment(folder: Path, python: str, *packages: str) -> Path:
     """A virtual environment with this repository's client and packages; its interpreter."""
-    found = interpreter(python)
-    if not found:
+    major, minor = map(int, python.split("."))
+    found = Pythons().find((major, minor))
+    if found is None:
         pytest.skip(f"there is no Python {python} on this machine")
     uv = Path(sys.executable).with_name("uv")
     target = folder / f"{python}-{'-'.join(packages)}".replace("=", "").replace("*", "x").replace("<", "-")
     made = target / "bin" / "python"
     if not made.exists():
         local = [str(ROOT / "packages" / name) for name in ("mooring", "mooring-azureml")]
-        subprocess.run([uv, "venv", "-q", "--python", found, target], check=True)
+        subprocess.run([uv, "venv", "-q", "--python", found.path, target], check=True)
         subprocess.run([uv, "pip", "install", "-q", "--python", made, *local, *packages], check=True)
     return made
-
-
-MakeClient = Callable[..., MlflowClient]

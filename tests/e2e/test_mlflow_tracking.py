@@ -55,6 +55,76 @@ print(run.info.run_id)
 """
 
 
+RUNS = """
+import io, os, pathlib
+import mlflow
+from azureml.core import Experiment, Model, Run, Workspace
+from azureml.exceptions import UserErrorException, WebserviceException
+
+ws = Workspace("sub", "rg", "ws")
+before = mlflow.get_tracking_uri()
+experiment = Experiment(ws, "by-azure")
+run = experiment.start_logging(display_name="first")
+run.log("alpha", 0.03)
+run.log("mse", 2)
+run.log("mse", 1)
+run.log_list("losses", [3, 2.5, 1])
+run.log_row("point", x=1, y=2)
+run.tag("quality", "good")
+assert run.get_metrics() == {
+    "alpha": 0.03, "mse": [2, 1], "losses": [3, 2.5, 1], "point.x": 1, "point.y": 2
+}, run.get_metrics()
+assert run.get_metrics("alpha") == {"alpha": 0.03}
+assert run.get_tags() == {"quality": "good"} and run.status == "Running"
+pathlib.Path("local.bin").write_bytes(b"weights")
+pathlib.Path("parts").mkdir()
+pathlib.Path("parts/p.txt").write_text("p")
+run.upload_file("outputs/model.pkl", "local.bin")
+run.upload_file(name="outputs/s.txt", path_or_stream=io.BytesIO(b"streamed"))
+run.upload_folder("more", "parts")
+assert run.get_file_names() == ["more/p.txt", "outputs/model.pkl", "outputs/s.txt"], run.get_file_names()
+run.download_file("outputs/s.txt", "fetched.txt")
+assert pathlib.Path("fetched.txt").read_bytes() == b"streamed"
+one = run.register_model("from-run", "outputs/model.pkl", tags={"a": "b"})
+assert (one.run_id, one.experiment_name, one.tags) == (run.id, "by-azure", {"a": "b"})
+assert [f["path"] for f in one.files] == ["model.pkl"]
+both = run.register_model(model_name="outputs")
+assert sorted(f["path"] for f in both.files) == ["outputs/model.pkl", "outputs/s.txt"]
+assert [m.id for m in Model.list(ws, run_id=run.id)] == ["outputs:1", "from-run:1"]
+for call, code in (
+    (lambda: run.register_model("x", "outputs/modle.pkl"), "ArtifactNotFound"),
+    (lambda: run.upload_file("a", "absent"), "ArtifactPathNotFound"),
+    (lambda: run.upload_file("../../a", "local.bin"), "InvalidPath"),
+    (lambda: run.log("name", "a text"), "MetricNotNumber"),
+    (lambda: Experiment(ws, "no good"), "InvalidName"),
+    (lambda: Run.get(ws, "0123456789abcdef0123456789abcdef"), "RunNotFound"),
+):
+    try:
+        call()
+    except (UserErrorException, WebserviceException) as error:
+        assert error.code == code, (code, str(error))
+    else:
+        raise AssertionError(code)
+run.complete()
+assert run.get_status() == "Completed"
+assert Run.get(ws, run.id).experiment.name == "by-azure"
+try:
+    with experiment.start_logging() as failing:
+        raise KeyError("gone wrong")
+except KeyError:
+    assert failing.status == "Failed" and "gone wrong" in failing.get_tags()["error"]
+assert [r.id for r in experiment.get_runs()] == [failing.id, run.id]
+assert [r.id for r in experiment.get_runs(tags={"quality": "good"})] == [run.id]
+# It is a run of MLflow's, and what the script does with MLflow is left as it is.
+assert mlflow.get_tracking_uri() == before
+mlflow.set_tracking_uri(ws.get_mlflow_tracking_uri())
+assert mlflow.get_run(run.id).data.params == {} and mlflow.get_run(run.id).info.run_name == "first"
+with mlflow.start_run(run_id=failing.id):
+    mlflow.log_metric("later", 1)
+assert failing.get_metrics() == {"later": 1}
+"""
+
+
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server whose tracking server is up, with the workspaces ws and other."""
@@ -103,6 +173,38 @@ def test_mlflow_tracks_and_its_files_go_through(tracked: RunningServer, tmp_path
     assert run["info"]["status"] == "FINISHED"
     lies = [path.name for path in (tracked.home / "mlflow" / "artifacts").rglob("*") if path.is_file()]
     assert "a.bin" in lies
+
+
+@pytest.mark.azureml(
+    "Experiment",
+    "Experiment.start_logging",
+    "Experiment.get_runs",
+    "Experiment.name",
+    "Experiment.workspace",
+    "Run",
+    "Run.complete",
+    "Run.download_file",
+    "Run.experiment",
+    "Run.fail",
+    "Run.get",
+    "Run.get_file_names",
+    "Run.get_metrics",
+    "Run.get_status",
+    "Run.get_tags",
+    "Run.id",
+    "Run.log",
+    "Run.log_list",
+    "Run.log_row",
+    "Run.register_model",
+    "Run.status",
+    "Run.tag",
+    "Run.tags",
+    "Run.upload_file",
+    "Run.upload_folder",
+    "Workspace.get_mlflow_tracking_uri",
+)
+def test_azures_runs_are_runs_of_mlflows(tracked: RunningServer, tmp_path: Path) -> None:
+    MlflowClient(Path(sys.executable), tracked, tmp_path).run(RUNS)
 
 
 def test_a_workspace_sees_nothing_of_another(tracked: RunningServer) -> None:

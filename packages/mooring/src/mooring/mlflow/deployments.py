@@ -3,6 +3,7 @@
 MLflow wants exactly one client class here, and the functions `run_local` and `target_help`.
 """
 
+# ruff: noqa: ARG002 - the signatures are MLflow's
 from __future__ import annotations
 
 import json
@@ -37,7 +38,8 @@ Target mooring: web services on a Mooring server.
   mlflow deployments create -t mooring --name myservice -m runs:/<run id>/model -C deploy-config-file=deploy.json
 
 Config:
-  deploy-config-file   JSON or YAML: {"computeType": "aci", "containerResourceRequirements": {"cpu": 1, "memoryInGB": 1}};
+  deploy-config-file   JSON or YAML: {"computeType": "aci",
+                       "containerResourceRequirements": {"cpu": 1, "memoryInGB": 1}};
                        without one a service on one machine (ACI) with its defaults.
   async                true: return at once; get_deployment(name)["state"] tells how it goes.
 
@@ -184,7 +186,9 @@ class MooringDeploymentClient(BaseDeploymentClient):  # type: ignore[misc]  # ML
                 answer = {"predictions": answer}  # of an entry script, which answers as it likes
             return PredictionsResponse.from_json(json.dumps(answer))
 
-    def explain(self, deployment_name: str | None = None, df: Any = None, endpoint: str | None = None) -> NoReturn:
+    def explain(
+        self, deployment_name: str | None = None, df: Any = None, endpoint: str | None = None
+    ) -> NoReturn:
         """Not available."""
         raise exception("explain: this target explains no predictions.", "FEATURE_DISABLED")
 
@@ -217,7 +221,9 @@ class MooringDeploymentClient(BaseDeploymentClient):  # type: ignore[misc]  # ML
             ComputeTarget(self._workspace, name)
 
 
-def run_local(name: str, model_uri: str, flavor: str | None = None, config: dict[str, Any] | None = None) -> None:
+def run_local(
+    name: str, model_uri: str, flavor: str | None = None, config: dict[str, Any] | None = None
+) -> None:
     """Deploy as a local web service in the workspace of the tracking URI, else of config.json; print its address."""
     target = mlflow.get_tracking_uri() if is_ours(mlflow.get_tracking_uri()) else "mooring"
     with _errors():

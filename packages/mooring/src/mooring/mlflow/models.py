@@ -13,7 +13,7 @@ import yaml
 
 from mooring.mlflow.address import is_ours
 from mooring.sdk.errors import user_error
-from mooring.sdk.exceptions import UserErrorException
+from mooring.sdk.exceptions import ModelNotFoundException, UserErrorException
 from mooring.sdk.files import tree_text
 from mooring.sdk.model import Model
 from mooring.sdk.workspace import Workspace
@@ -27,8 +27,8 @@ _RUN = re.compile(r"runs:/+(?P<run_id>[^/]+)/(?P<path>.+)")
 def registered(workspace: Workspace, deployment: str, model_uri: str, target_uri: str) -> Model:
     """The model of a URI, registered as ``<deployment>-model``, or for ``models:/`` under the name it has there.
 
-    A version that was registered from the same URI with the same model in it is taken again. ``models:/name/version`` that
-    MLflow's registry does not have may name one of Mooring's own.
+    A version that was registered from the same URI with the same model in it is taken again. What MLflow's registry
+    does not have, ``models:/name/version`` may name in Mooring's own.
 
     Args:
         workspace: where to register.
@@ -117,7 +117,7 @@ def _own(workspace: Workspace, match: re.Match[str]) -> Model | None:
         return None
     try:
         return Model(workspace, name=match["name"], version=int(match["version"]))
-    except Exception:
+    except ModelNotFoundException:
         return None
 
 

@@ -34,4 +34,6 @@ def _plain(value: Any) -> Any:
     """Arrays and numpy's numbers."""
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} cannot be sent as JSON; make it a list, an array or a DataFrame.")
+    raise TypeError(
+        f"{type(value).__name__} cannot be sent as JSON; make it a list, an array or a DataFrame."
+    )
