@@ -10,12 +10,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import WS, RunningServer, eventually, processes_below
+
+from mooring_runtime.supervisor.client import SupervisorClient
 
 MOORING = str(Path(sys.executable).with_name("mooring"))
 ECHO = b"def init(): pass\ndef run(data): return data\n"
@@ -112,6 +115,39 @@ def test_while_a_server_runs(stocked: RunningServer) -> None:
     old.write_text("x")
     assert "TemporaryLeft" not in look()  # it may be in use: it is younger than the server
     assert look() == {}
+
+
+def test_an_operation_that_should_have_ended(stocked: RunningServer) -> None:
+    phase = {"name": "Build", "state": "Running", "started": time.time() - 7200, "deadline_seconds": 3600}
+    execute(
+        stocked.home,
+        "INSERT INTO operations (id, workspace_id, kind, resource, resource_id, state, phases, created)"
+        " SELECT 'late', id, 'CreateImage', 'images', 'img:1', 'Running', ?, '' FROM workspaces LIMIT 1",
+        json.dumps([phase]),
+    )
+    overdue = found(stocked.home)["OperationOverdue"]
+    assert overdue["subject"] == "CreateImage of img:1"
+    assert "Build should have ended 36" in overdue["message"]
+
+
+def test_a_supervisor_that_does_not_follow_and_one_that_nobody_knows(stocked: RunningServer) -> None:
+    home = stocked.home
+    [directory] = (home / "services").iterdir()
+    supervisor = SupervisorClient(directory).status()["pid"]
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        execute(home, "UPDATE services SET generation = generation + 1, settled = settled + 1")
+        assert found(home)["ServiceOutdated"]["subject"] == "service svc"
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    eventually(lambda: found(home) == {}, "the server hands it over again", 60)
+
+    stocked.kill()
+    execute(home, "DELETE FROM service_revisions")
+    execute(home, "DELETE FROM services")
+    assert found(home)["SupervisorUnknown"]["subject"] == directory.name
+    stocked.start()
+    eventually(lambda: found(home) == {}, "it is ended", 60)
 
 
 def test_without_a_server(stocked: RunningServer) -> None:

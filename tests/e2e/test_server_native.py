@@ -340,3 +340,16 @@ def test_the_image_can_be_read_from_the_registry(server: RunningServer) -> None:
     assert server.client.get(f"{WS}/images/regimage:1/sbom").json()["bomFormat"] == "CycloneDX"
     assert server.client.delete(f"{WS}/images/regimage:1").status_code == 204
     assert server.client.get(f"{WS}/images/regimage:1").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "hint"),
+    [("tag=a", "Did you mean tags?"), ("zzz=1", "It knows:"), ("tags=a&tagz=b", "Did you mean tags?")],
+)
+def test_a_query_that_nobody_reads_is_refused(server: RunningServer, query: str, hint: str) -> None:
+    """A filter with a misspelt name would let everything through."""
+    answer = server.client.get(f"{WS}/models?{query}")
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "QueryUnknown"
+    assert hint in answer.json()["error"]["hint"]
+    assert server.client.get(f"{WS}/models?tags=a").status_code == 200

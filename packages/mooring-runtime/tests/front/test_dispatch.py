@@ -28,6 +28,20 @@ class FakeTicket:
         self.request_id = name
         self.future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
+    @property
+    def done(self) -> bool:
+        return self.future.done()
+
+    @property
+    def size(self) -> int:
+        return len(self.request_id)
+
+    def answered(self, reply: Reply) -> None:
+        self.future.set_result(reply)
+
+    def failed(self, reason: ScoringFailed) -> None:
+        self.future.set_exception(reason)
+
     def frame(self, mode: str) -> tuple[int, bytes, bytes]:
         return frames.TEXT, mode.encode(), self.request_id.encode()
 
@@ -53,7 +67,9 @@ class World:
         return channel, transport
 
     def submit(self, name: str) -> asyncio.Future[Reply]:
-        return self.dispatcher.submit(FakeTicket(name))
+        ticket = FakeTicket(name)
+        self.dispatcher.submit(ticket)
+        return ticket.future
 
 
 def answer(channel: Channel, transport: FakeTransport) -> str:
@@ -87,8 +103,8 @@ def test_the_worker_that_is_idle_longest() -> None:
         world.submit("1")
         answer(*first)
         world.submit("2")
-        assert second[0].ticket is not None
-        assert first[0].ticket is None
+        assert second[0].tickets
+        assert not first[0].tickets
 
     play(scene())
 

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import granian
+import uvloop
 
 import mooring_runtime
 from mooring_runtime.supervisor import bubblewrap, landlock
@@ -91,7 +91,7 @@ def runs_as(user: int) -> tuple[str, ...] | None:
         # By way of env: setpriv itself still opens files with root's rights.
         command = ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "env")
     for python in (sys.executable, "/usr/bin/python3"):
-        check = [*command, python, "-c", "import granian, mooring_runtime.supervisor.daemon"]
+        check = [*command, python, "-c", "import httptools, uvloop, mooring_runtime.supervisor.daemon"]
         done = subprocess.run(
             check, check=False, capture_output=True, env=environment(Path("/")), timeout=60, cwd="/"
         )
@@ -102,7 +102,7 @@ def runs_as(user: int) -> tuple[str, ...] | None:
 
 def environment(home: Path) -> dict[str, str]:
     """The supervisor's."""
-    ours = [Path(module.__file__ or "").parent.parent for module in (mooring_runtime, granian)]
+    ours = [Path(module.__file__ or "").parent.parent for module in (mooring_runtime, uvloop)]
     coverage = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
     return {
         **coverage,

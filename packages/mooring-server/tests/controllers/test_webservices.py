@@ -10,7 +10,7 @@ import pytest
 from mooring_server.controllers.garbage import Housekeeper
 from mooring_server.domain.errors import Conflict, InvalidRequest, MooringError, PhaseFailed
 from mooring_server.domain.init_timeout import INIT_SLACK_SECONDS, INIT_TIMEOUT_VARIABLE
-from mooring_server.domain.lifecycle import PHASE_DEADLINES, OperationState
+from mooring_server.domain.lifecycle import PHASE_DEADLINES, WAITING_DEADLINE, OperationState
 from mooring_server.services.models import Models
 from mooring_server.services.paging import Paging
 from mooring_server.services.phase_ages import PhaseAges
@@ -127,6 +127,48 @@ def test_a_newer_request_cancels_the_older_operation(scenario: Scenario) -> None
     assert scenario.operation(second)["state"] == "Succeeded"
 
 
+def during_build(scenario: Scenario, act: Callable[[], Any]) -> list[Any]:
+    """Build, and ``act`` once while the first build resolves its packages; what it returned."""
+    done: list[Any] = []
+
+    def outcome(_request: object) -> None:
+        if not done:
+            done.append(act())
+
+    scenario.builder.outcome = outcome
+    scenario.build()
+    return done
+
+
+def test_a_build_that_nobody_waits_for_stops(scenario: Scenario) -> None:
+    first = scenario.deploy()
+    newer = b"# newer\n" + SCRIPT
+    [second] = during_build(scenario, lambda: scenario.deploy(newer, overwrite=True))
+    ended = scenario.operation(first)
+    assert ended["state"] == "Cancelled"
+    assert [p["state"] for p in ended["phases"]] == ["Skipped"] * 5, "and it stays as it ended"
+    with scenario.context.db.read() as session:
+        image = session.query(Image).order_by(Image.id).first()
+        assert image is not None
+        assert (image.state, image.error["code"] if image.error else None) == ("Failed", "Superseded")
+    assert scenario.run()["imageId"] == second["imageId"]
+    assert scenario.view()["state"] == "Healthy"
+
+
+def test_a_build_goes_on_for_the_newer_request_that_wants_the_same_image(scenario: Scenario) -> None:
+    first = scenario.deploy()
+    [second] = during_build(
+        scenario, lambda: scenario.services.update(scenario.ref, "svc", {"kvTags": {"a": "b"}})
+    )
+    assert scenario.operation(first)["state"] == "Cancelled"
+    scenario.look()
+    goes_on = scenario.operation(second)
+    assert [p["state"] for p in goes_on["phases"]] == ["Succeeded"] * 4 + ["Running"]
+    assert "resolving nothing" in [line["message"] for line in goes_on["log"]]
+    assert scenario.run()["state"] == "Healthy"
+    assert len(scenario.builder.built) == 1
+
+
 def test_settings_change_without_new_workers(scenario: Scenario) -> None:
     scenario.deploy()
     before = scenario.run()
@@ -238,6 +280,18 @@ def test_a_build_that_never_ends_fails_its_image(scenario: Scenario) -> None:
     assert image["error"] is not None
     assert image["error"]["code"] == "PhaseTimeout"
     scenario.build()  # what was built after all comes too late
+    assert scenario.images.get(scenario.ref, "img:1")["creationState"] == "Failed"
+
+
+def test_a_build_that_never_begins_fails_its_image(scenario: Scenario) -> None:
+    steady = [0.0]
+    scenario.context.ages = PhaseAges(lambda: steady[0])
+    keeper = Housekeeper(scenario.context, scenario.operations, scenario.target)
+    asked = scenario.images.create(scenario.ref, "img", scenario.script())
+    keeper.expire()
+    steady[0] += WAITING_DEADLINE
+    keeper.expire()
+    assert scenario.operations.get(scenario.ref, asked["operationId"])["state"] == "TimedOut"
     assert scenario.images.get(scenario.ref, "img:1")["creationState"] == "Failed"
 
 

@@ -8,6 +8,7 @@ from mooring_server.domain.errors import MooringError, PhaseFailed
 from mooring_server.domain.lifecycle import (
     PHASE_DEADLINES,
     PLANS,
+    WAITING_DEADLINE,
     IllegalTransition,
     OperationState,
     Progress,
@@ -61,6 +62,16 @@ def test_a_phase_past_its_deadline_ends_the_operation() -> None:
     assert expired.state is OperationState.TIMED_OUT
     assert expired.error is not None
     assert expired.error["phase"] == "Start"
+
+
+def test_an_operation_does_not_wait_for_ever_to_begin() -> None:
+    waiting = Progress.plan("BuildAndDeploy")
+    assert waiting.expire(WAITING_DEADLINE - 1, 0) is None
+    expired = waiting.expire(WAITING_DEADLINE, 0)
+    assert expired is not None
+    assert (expired.state, states(expired)) == (OperationState.TIMED_OUT, ["Skipped"] * 5)
+    assert expired.error is not None
+    assert (expired.error["code"], expired.error["phase"]) == ("PhaseTimeout", "Resolve")
 
 
 EVENTS = st.one_of(

@@ -98,7 +98,7 @@ def test_signatures_that_mlflow_itself_enforces(workshop: Workshop, inputs: list
 def test_packages_from_conda_and_from_nowhere(workshop: Workshop) -> None:
     conda = {"dependencies": ["python=3.10", "pip<=25", {"pip": ["mlflow[extras]<4", "scikit-learn==1.5.2"]}]}
     files = folder(workshop, without=("requirements.txt",), flavors=flavors())
-    with pytest.raises(InvalidRequest, match="neither a requirements.txt nor a conda.yaml"):
+    with pytest.raises(InvalidRequest, match=r"neither a requirements\.txt nor a conda\.yaml"):
         MlModel(files, workshop.store, "m:1").environment({"flavor": "pyfunc"})
     files = (*files, workshop.file("model/conda.yaml", yaml.safe_dump(conda).encode()))
     model = MlModel(files, workshop.store, "m:1")

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,27 @@ def test_scikit_learn_models_score(workshop: Workshop, tmp_path: Path) -> None:
         assert described["definitions"]["ServiceInput"]["required"] == ["data"]
         # Only services of MLflow models have MLflow's path.
         assert service.request("POST", "/invocations", b"{}").status == 404
+
+
+def test_requests_at_the_same_time_get_their_own_answers(workshop: Workshop, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", TRAIN, str(tmp_path)], check=True, timeout=120)
+    app = write_app(workshop, tmp_path / "app", "ScikitLearn")
+    with (
+        serving(tmp_path / "ridge", app, tmp_path / "ridge.pkl") as service,
+        ThreadPoolExecutor(8) as callers,
+    ):
+        low, high = score(service, {"data": [[0.0], [1.0]]})
+
+        def ask(number: int) -> tuple[int, Any]:
+            row: list[Any] = [None] if number % 5 == 0 else [number]
+            answer = service.post(json.dumps({"data": [row]}).encode())
+            return answer.status, answer.json()
+
+        for number, (status, answer) in enumerate(callers.map(ask, range(60))):
+            if number % 5 == 0:
+                assert (status, "NaN" in answer["message"]) == (400, True)
+            else:
+                assert (status, answer) == (200, [pytest.approx(low + (high - low) * number)])
 
 
 ONNX = """

@@ -80,14 +80,14 @@ def tensors(rows: list[Any]) -> list[tuple[str, Any]]:
 class Doubler(mlflow.pyfunc.PythonModel):
     """A model in Python, with a parameter."""
 
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002 - MLflow's
         return model_input["age"] * 2 + (params or {}).get("offset", 0)
 
 
 class Framed(mlflow.pyfunc.PythonModel):
     """Answers with a table."""
 
-    def predict(self, context: Any, model_input: Any) -> Any:
+    def predict(self, context: Any, model_input: Any) -> Any:  # noqa: ARG002 - MLflow's
         return pd.DataFrame({"sum": model_input.sum(axis=1), "kind": "total"})
 
 

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -71,43 +72,45 @@ def reference_python(name: str) -> Path:
     return folder / "bin" / "python"
 
 
-@contextmanager
-def mlflow_serving(python: Path, model: Path, log: Path) -> Iterator[int]:
-    """`mlflow models serve` on a model; its port."""
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    command = [str(python), "-m", "mlflow", "models", "serve", "-m", str(model), "-p", str(port)]
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def served(python: Path, arguments: list[str], port: int, health: str, folder: Path) -> Iterator[int]:
+    """A server of MLflow's on a port."""
     env = {
         "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
-        "HOME": str(log.parent),
+        "HOME": str(folder),
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_TRACKING_URI": f"sqlite:///{log.parent}/tracking.db",
     }
-    with log.open("wb") as output:
+    with (folder / f"{port}.log").open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--env-manager", "local", "--workers", "1"],
+            [str(python), *arguments],
             env=env,
-            cwd=log.parent,
+            cwd=folder,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
 
     def answers() -> bool:
-        assert process.poll() is None, log.read_text()
+        assert process.poll() is None, (folder / f"{port}.log").read_text()
         try:
-            return ask(port, "GET", "/ping").status == 200
+            return ask(port, "GET", health).status == 200
         except OSError:
             return False
 
     try:
-        until(answers, "mlflow models serve answers", 120)
+        until(answers, "MLflow's server answers", 300)
         yield port
     finally:
-        # Its server is a child of the command; both are in a group of their own.
-        os.killpg(process.pid, 15)
-        process.wait(30)
+        # What the command starts is in its group.
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(30)
 
 
 def ask(port: int, method: str, path: str, body: str = "", kind: str = "application/json") -> Answer:
@@ -154,12 +157,26 @@ def test_the_answers_are_those_of_mlflow(tmp_path: Path, name: str) -> None:
         cwd=tmp_path,
     )
     assert made.returncode == 0, made.stderr
+    payloads: dict[str, list[list[str]]] = json.loads((suite / "payloads.json").read_text())
+    port = free_port()
+    command = ["-m", "mlflow", "models", "serve", "-m", str(suite / "ridge"), "-p", str(port)]
+    with served(python, [*command, "--env-manager", "local"], port, "/ping", tmp_path):
+        real = [ask(port, "POST", "/invocations", body, kind) for kind, body in payloads["ridge"]]
+    port = free_port()
+    with served(python, [str(HERE / "serve_suite.py"), str(suite), str(port)], port, "/ridge/ping", tmp_path):
+        theirs = {
+            model: [ask(port, "POST", f"/{model}/invocations", body, kind) for kind, body in cases]
+            for model, cases in payloads.items()
+        }
+    assert [(a.status, a.body) for a in theirs["ridge"] if a.status == 200] == [
+        (a.status, a.body) for a in real if a.status == 200
+    ]
+    assert [a.status for a in theirs["ridge"]] == [a.status for a in real]
     store = ContentStore(tmp_path / "content")
     builder = ImageBuilder(store, tmp_path / "cache")
     unpacker = Unpacker(store, tmp_path / "unpacked")
     differences = []
     friendlier = set()
-    payloads: dict[str, list[list[str]]] = json.loads((suite / "payloads.json").read_text())
     for model, cases in payloads.items():
         digest, environment = image_of(suite / model, store, builder)
         pip = environment["python"]["condaDependencies"]["dependencies"][-1]["pip"]
@@ -167,25 +184,22 @@ def test_the_answers_are_those_of_mlflow(tmp_path: Path, name: str) -> None:
         image = unpacker.materialise(digest)
         folder = tmp_path / f"our-{model}"
         folder.mkdir()
-        with (
-            mlflow_serving(python, suite / model, tmp_path / f"{model}.log") as port,
-            running(folder) as service,
-        ):
+        with running(folder) as service:
             service.apply("", app_root=str(image.app_root), python=str(image.python), env=dict(image.env))
+            # MLflow's import alone takes seconds.
+            service.client.wait_settled(300)
             service.ready()
-            for kind, body in cases:
-                theirs = ask(port, "POST", "/invocations", body, kind)
-                ours = service.request("POST", "/invocations", body.encode(), content_type=kind)
+            for (kind, body), their in zip(cases, theirs[model], strict=True):
+                our = service.request("POST", "/invocations", body.encode(), content_type=kind)
                 score = service.request("POST", "/score", body.encode(), content_type=kind)
-                assert (score.status, score.body) == (ours.status, ours.body)
-                same = theirs.status == ours.status and (ours.status != 200 or theirs.json() == ours.json())
+                assert (score.status, score.body) == (our.status, our.body)
+                if our.status == 400:
+                    assert our.json()["message"]
                 known = {key for key in FRIENDLIER if key[0] == model and body.startswith(key[1])}
                 friendlier |= known
                 if known:
-                    assert (theirs.status, ours.status) == (400, 200)
-                elif not same:
-                    differences.append((model, kind, body, theirs.body[:300], ours.body[:300]))
-                if ours.status == 400:
-                    assert ours.json()["message"]
+                    assert (their.status, our.status) == (400, 200)
+                elif their.status != our.status or (our.status == 200 and their.json() != our.json()):
+                    differences.append((model, kind, body, their.body[:300], our.body[:300]))
     assert not differences
     assert friendlier == FRIENDLIER

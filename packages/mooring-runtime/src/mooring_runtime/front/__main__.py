@@ -6,12 +6,13 @@ sockets are).
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
 
-from mooring_runtime.front.granian_engine import GranianEngine
+import uvloop
+
+from mooring_runtime.front.http_engine import HttpEngine
 from mooring_runtime.front.service import Front
 
 
@@ -19,13 +20,13 @@ def main() -> int:
     """Serves until the supervisor says stop or goes away."""
     settings = json.loads(os.environ.pop("MOORING_FRONT"))
     front = Front(
-        GranianEngine(),
+        HttpEngine(),
         host=settings["host"],
         port=settings["port"],
         control_fd=settings["control_fd"],
         run_dir=settings["run_dir"],
     )
-    return asyncio.run(front.run())
+    return uvloop.run(front.run())
 
 
 if __name__ == "__main__":

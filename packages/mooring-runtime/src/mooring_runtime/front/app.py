@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 from mooring_runtime.front.auth import Keys
 from mooring_runtime.front.channel import JSON_HEADERS, Reply, ScoringFailed
 from mooring_runtime.front.contract import Contract
 from mooring_runtime.front.dispatch import Dispatcher
-from mooring_runtime.front.exchange import BodyTooLarge, ClientGone, Exchange, Headers
+from mooring_runtime.front.exchange import Exchange, Headers
 from mooring_runtime.front.identity import IdTooLong, identify
 from mooring_runtime.front.swagger import NoSuchVersion
 from mooring_runtime.worker import frames
@@ -38,17 +37,46 @@ class ScoreTicket:
 
     It becomes a frame only when a worker takes it: a request that waited through an update may meet a worker
     with another input mode.
+
+    Args:
+        app: answers it if no worker does.
+        exchange: the request.
+        request_id: its id.
+        headers: those that the answer has in any case.
     """
 
-    __slots__ = ("_body", "_exchange", "future", "request_id")
+    __slots__ = ("_app", "_body", "_exchange", "_headers", "done", "request_id")
 
-    def __init__(
-        self, exchange: Exchange, body: bytes, request_id: str, future: asyncio.Future[Reply]
-    ) -> None:
+    def __init__(self, app: ScoringApp, exchange: Exchange, request_id: str, headers: Headers) -> None:
+        self._app = app
         self._exchange = exchange
-        self._body = body
+        self._headers = headers
+        self._body = b""
         self.request_id = request_id
-        self.future = future
+        self.done = False
+
+    @property
+    def size(self) -> int:
+        """Of the body, in bytes."""
+        return len(self._body)
+
+    def whole(self, body: bytes) -> None:
+        """The body has come: the request may be run."""
+        self._body = body
+        self._exchange.gone = self.withdraw
+        try:
+            self._app.run(self)
+        except ScoringFailed as exc:
+            self.failed(exc)
+
+    def too_large(self) -> None:
+        """The body is longer than the service accepts."""
+        message = f"The request body may have {self._app.max_request_bytes} bytes."
+        _answer(self._exchange, 413, message, [*self._headers, RUN_NOT_FAILED])
+
+    def withdraw(self) -> None:
+        """The caller has gone: a worker that has not got the request need not run it."""
+        self.done = True
 
     def frame(self, mode: str) -> tuple[int, bytes, bytes]:
         """Kind, head and body of the frame."""
@@ -69,19 +97,41 @@ class ScoreTicket:
         }
         return frames.FULL, json.dumps(head).encode(), self._body
 
+    def answered(self, reply: Reply) -> None:
+        """A worker has answered."""
+        self.done = True
+        headers = self._headers
+        if reply.headers is not JSON_HEADERS:
+            headers = _without(headers, reply.headers)
+        headers.append(RUN_FAILED if reply.failed else RUN_NOT_FAILED)
+        if reply.milliseconds is not None:
+            headers.append(("x-ms-run-fn-exec-ms", reply.milliseconds))
+        headers.extend(reply.headers)
+        if reply.stream is None:
+            self._exchange.respond(reply.status, headers, reply.body)
+        else:
+            self._exchange.respond_stream(reply.status, headers, reply.stream)
+
+    def failed(self, reason: ScoringFailed) -> None:
+        """No worker will answer."""
+        self.done = True
+        headers = [*self._headers, RUN_FAILED if reason.failed else RUN_NOT_FAILED]
+        if reason.retry_after is not None:
+            headers.append(("retry-after", str(reason.retry_after)))
+        message = str(reason) if reason.status != 502 else f"{reason} Request id: {self.request_id}."
+        _answer(self._exchange, reason.status, message, headers)
+
 
 class ScoringApp:
     """Answers all requests of a service.
 
     Args:
-        loop: the event loop.
         dispatcher: the way to the workers.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, dispatcher: Dispatcher) -> None:
-        self._loop = loop
+    def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
-        self._routes: dict[str, Callable[[Exchange], Awaitable[None]]] = {
+        self._routes: dict[str, Callable[[Exchange], None]] = {
             "/score": self._score,
             "/": self._healthy,
             "/livez": self._healthy,
@@ -94,20 +144,20 @@ class ScoringApp:
         self.mode = "text"
         self.contract = Contract("service", None)
 
-    async def handle(self, exchange: Exchange) -> None:
+    def handle(self, exchange: Exchange) -> None:
         """Answers one request."""
         route = self._routes.get(exchange.path, self._unknown)
-        await route(exchange)
+        route(exchange)
 
-    async def _unknown(self, exchange: Exchange) -> None:
+    def _unknown(self, exchange: Exchange) -> None:
         if exchange.path in self.contract.routes:
-            await self._score(exchange)
+            self._score(exchange)
             return
         # Whoever joins "http://host:port/" and "/score" gets there.
         if exchange.path.startswith("//"):
             route = self._routes.get("/" + exchange.path.lstrip("/"))
             if route is not None:
-                await route(exchange)
+                route(exchange)
                 return
         _answer(exchange, 404, NOT_FOUND, [RUN_NOT_FAILED])
 
@@ -138,18 +188,18 @@ class ScoringApp:
             _answer(exchange, 405, NOT_ALLOWED, [*headers, RUN_NOT_FAILED, ALLOW_READ])
         return exchange.method in READ_METHODS
 
-    async def _healthy(self, exchange: Exchange) -> None:
+    def _healthy(self, exchange: Exchange) -> None:
         identified = self._identified(exchange)
         if identified is not None and self._may_read(exchange, identified[1]):
             exchange.respond(200, [*identified[1], HTML], b"Healthy")
 
-    async def _ready(self, exchange: Exchange) -> None:
+    def _ready(self, exchange: Exchange) -> None:
         if self._dispatcher.ready and not self.stopping:
             exchange.respond(200, [*self.contract.version, HTML], b"Ready")
             return
         _answer(exchange, 503, "No revision of this service is ready.", [("retry-after", "1")])
 
-    async def _swagger(self, exchange: Exchange) -> None:
+    def _swagger(self, exchange: Exchange) -> None:
         identified = self._identified(exchange)
         if identified is None:
             return
@@ -170,20 +220,22 @@ class ScoringApp:
             return
         exchange.respond(200, [*headers, *JSON_HEADERS], content)
 
-    async def _score(self, exchange: Exchange) -> None:
+    def _score(self, exchange: Exchange) -> None:
         identified = self._identified(exchange)
         if identified is None or self._answered(exchange, identified[1]):
             return
-        request_id, headers = identified
-        try:
-            body = await exchange.body(self.max_request_bytes)
-        except ClientGone:
-            return
-        except BodyTooLarge:
-            message = f"The request body may have {self.max_request_bytes} bytes."
-            _answer(exchange, 413, message, [*headers, RUN_NOT_FAILED, ("connection", "close")])
-            return
-        await self._run(exchange, body, request_id, headers)
+        ticket = ScoreTicket(self, exchange, *identified)
+        exchange.read(self.max_request_bytes, ticket.whole, ticket.too_large)
+
+    def run(self, ticket: ScoreTicket) -> None:
+        """Brings a request to a worker.
+
+        Raises:
+            ScoringFailed: the service takes none.
+        """
+        if self.stopping:
+            raise ScoringFailed(503, "The service is stopping.", retry_after=1)
+        self._dispatcher.submit(ticket)
 
     def _answered(self, exchange: Exchange, headers: Headers) -> bool:
         """Whether no worker is needed for the request, which has been answered then."""
@@ -207,33 +259,6 @@ class ScoringApp:
         else:
             return False
         return True
-
-    async def _run(self, exchange: Exchange, body: bytes, request_id: str, headers: Headers) -> None:
-        if self.stopping:
-            _answer(
-                exchange, 503, "The service is stopping.", [*headers, RUN_NOT_FAILED, ("retry-after", "1")]
-            )
-            return
-        future: asyncio.Future[Reply] = self._loop.create_future()
-        try:
-            reply = await self._dispatcher.submit(ScoreTicket(exchange, body, request_id, future))
-        except ScoringFailed as exc:
-            headers.append(RUN_FAILED if exc.failed else RUN_NOT_FAILED)
-            if exc.retry_after is not None:
-                headers.append(("retry-after", str(exc.retry_after)))
-            message = str(exc) if exc.status != 502 else f"{exc} Request id: {request_id}."
-            _answer(exchange, exc.status, message, headers)
-            return
-        if reply.headers is not JSON_HEADERS:
-            headers = _without(headers, reply.headers)
-        headers.append(RUN_FAILED if reply.failed else RUN_NOT_FAILED)
-        if reply.milliseconds is not None:
-            headers.append(("x-ms-run-fn-exec-ms", reply.milliseconds))
-        headers.extend(reply.headers)
-        if reply.stream is not None:
-            await exchange.respond_stream(reply.status, headers, reply.stream)
-            return
-        exchange.respond(reply.status, headers, reply.body)
 
 
 def _without(headers: Headers, given: Headers) -> Headers:

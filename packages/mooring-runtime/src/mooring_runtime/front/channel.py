@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 from mooring_runtime.front.exchange import Headers
@@ -13,7 +13,7 @@ from mooring_runtime.front.stream import BodyStream
 from mooring_runtime.worker import frames
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """A worker's answer.
 
@@ -50,10 +50,26 @@ class ScoringFailed(Exception):
 
 
 class Ticket(Protocol):
-    """A request on its way to a worker."""
+    """A request on its way to a worker.
+
+    Attributes:
+        done: it needs no answer any more: it has one, or its caller has gone.
+        size: of its body, in bytes.
+    """
 
     request_id: str
-    future: asyncio.Future[Reply]
+    done: bool
+
+    @property
+    def size(self) -> int: ...  # noqa: D102
+
+    def answered(self, reply: Reply) -> None:
+        """A worker has answered."""
+        ...
+
+    def failed(self, reason: ScoringFailed) -> None:
+        """No worker will answer."""
+        ...
 
     def frame(self, mode: str) -> tuple[int, bytes, bytes]:
         """Kind, head and body of the frame for a worker whose input mode is ``mode``."""
@@ -64,24 +80,30 @@ JSON_HEADERS: Headers = [("content-type", "application/json")]
 
 
 class Channel(asyncio.Protocol):
-    """One worker: idle, or busy with one ticket.
+    """One worker: idle, or busy with one call of ``run``.
 
     Args:
         worker: the supervisor's name for it.
         mode: its input mode.
         changed: called when it has become idle or has closed.
+        batch: how many requests one call takes at most; None if ``run`` is not batched.
 
     Attributes:
-        rearm: starts the time limit of the ticket again; each part of a streamed body has the whole of it.
+        tickets: the requests of the call, by the ids of their frames.
+        deadline: when the worker must have answered, by the loop's clock; None while it may take its time.
+        rearm: starts the time limit again; each part of a streamed body has the whole of it.
     """
 
-    def __init__(self, worker: str, mode: str, changed: Callable[[Channel], None]) -> None:
+    def __init__(
+        self, worker: str, mode: str, changed: Callable[[Channel], None], batch: int | None = None
+    ) -> None:
         self.worker = worker
         self.mode = mode
+        self.batch = batch
         self.draining = False
         self.closed = False
-        self.ticket: Ticket | None = None
-        self.timer: asyncio.TimerHandle | None = None
+        self.tickets: dict[int, Ticket] = {}
+        self.deadline: float | None = None
         self.rearm: Callable[[Channel], None] | None = None
         self._stream: BodyStream | None = None
         self._changed = changed
@@ -93,26 +115,49 @@ class Channel(asyncio.Protocol):
         """Keeps the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
-    def send(self, ticket: Ticket) -> None:
-        """Gives the worker a request; the channel must be idle and open."""
+    def send(self, tickets: Sequence[Ticket]) -> None:
+        """Gives the worker requests for one call; the channel must be idle and open."""
         if self._transport is None:
             raise RuntimeError("the channel has no connection")
-        kind, head, body = ticket.frame(self.mode)
-        self.ticket = ticket
+        parts = [self._frame(ticket) for ticket in tickets]
+        if len(parts) == 1:
+            self._transport.write(parts[0])
+        else:
+            self._transport.write(frames.encode(self._next_id(), frames.BATCH, b"", b"".join(parts)))
+
+    def _next_id(self) -> int:
         self._frame_id = (self._frame_id + 1) & 0xFFFFFFFF
-        self._transport.write(frames.encode(self._frame_id, kind, head, body))
+        return self._frame_id
+
+    def _frame(self, ticket: Ticket) -> bytes:
+        frame_id = self._next_id()
+        self.tickets[frame_id] = ticket
+        return frames.encode(frame_id, *ticket.frame(self.mode))
 
     def data_received(self, data: bytes) -> None:
-        """Hands the worker's answer to whoever waits for it."""
+        """Hands the worker's answers to whoever waits for them."""
+        answers: list[tuple[Ticket, Reply]] = []
+        broken: Exception | None = None
+        busy = bool(self.tickets)
         try:
-            for frame_id, kind, head, body in self._decoder.feed(data):
-                self._answer(frame_id, kind, head, body)
+            for frame in self._decoder.feed(data):
+                self._answer(answers, *frame)
         except (frames.FrameError, ValueError, KeyError, UnicodeDecodeError) as exc:
-            self.close(ScoringFailed(502, f"The worker answered something that is no answer: {exc}"))
+            broken = exc
+        # The worker first: it can go on while the answers are written.
+        if broken is None and busy and not self.tickets:
+            self.deadline = None
+            self._changed(self)
+        for ticket, reply in answers:
+            ticket.answered(reply)
+        if broken is not None:
+            self.close(ScoringFailed(502, f"The worker answered something that is no answer: {broken}"))
 
-    def _answer(self, frame_id: int, kind: int, head: bytes, body: bytes) -> None:
-        ticket = self.ticket
-        if ticket is None or frame_id != self._frame_id:
+    def _answer(
+        self, answers: list[tuple[Ticket, Reply]], frame_id: int, kind: int, head: bytes, body: bytes
+    ) -> None:
+        ticket = self.tickets.get(frame_id)
+        if ticket is None:
             raise ValueError("an answer to no request")
         if kind == frames.RESULT:
             reply = Reply(200, JSON_HEADERS, body, head.decode("ascii"), failed=False)
@@ -121,26 +166,22 @@ class Channel(asyncio.Protocol):
             headers = [(name, value) for name, value in said["headers"]]
             reply = Reply(said["status"], headers, body, said["ms"], said["failed"])
             if said.get("stream"):
-                self._begin(ticket, replace(reply, stream=BodyStream(body, self._flow, self._cancel)))
+                if self._stream is not None or len(self.tickets) > 1:
+                    raise ValueError("a streamed body among others")
+                reply.stream = self._stream = BodyStream(body, self._flow, lambda: self._cancel(frame_id))
+                if self.rearm is not None:
+                    self.rearm(self)
+                answers.append((ticket, reply))
                 return
         else:
-            self._go_on(kind, head, body)
+            self._go_on(frame_id, kind, head, body)
             return
-        self._release()
-        if not ticket.future.done():
-            ticket.future.set_result(reply)
-        self._changed(self)
+        if self._stream is not None:
+            raise ValueError("a second answer to a request")
+        del self.tickets[frame_id]
+        answers.append((ticket, reply))
 
-    def _begin(self, ticket: Ticket, reply: Reply) -> None:
-        self._stream = reply.stream
-        if self.rearm is not None:
-            self.rearm(self)
-        if ticket.future.done():
-            self._cancel()
-        else:
-            ticket.future.set_result(reply)
-
-    def _go_on(self, kind: int, head: bytes, body: bytes) -> None:
+    def _go_on(self, frame_id: int, kind: int, head: bytes, body: bytes) -> None:
         stream = self._stream
         if stream is None:
             raise ValueError("a part of no body")
@@ -150,8 +191,8 @@ class Channel(asyncio.Protocol):
             stream.feed(body)
         elif kind == frames.END:
             stream.end("The scoring script failed while its answer was sent." if head else None)
-            self._release()
-            self._changed(self)
+            self._stream = None
+            del self.tickets[frame_id]
         else:
             raise ValueError(f"a frame of kind {kind}")
 
@@ -165,36 +206,30 @@ class Channel(asyncio.Protocol):
                 self.rearm(self)
             return
         self._transport.pause_reading()
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
+        self.deadline = None
 
-    def _cancel(self) -> None:
+    def _cancel(self, frame_id: int) -> None:
         if self._transport is not None and not self.closed:
-            self._transport.write(frames.encode(self._frame_id, frames.CANCEL, b"", b""))
-
-    def _release(self) -> None:
-        self.ticket = None
-        self._stream = None
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
+            self._transport.write(frames.encode(frame_id, frames.CANCEL, b"", b""))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """The worker is gone; the request it had is lost with it."""
+        """The worker is gone; the requests it had are lost with it."""
         self.close(ScoringFailed(502, "The worker died while it ran the scoring script.", failed=True))
 
     def close(self, reason: ScoringFailed) -> None:
-        """Ends the connection; a request in flight fails for ``reason``."""
+        """Ends the connection; requests in flight fail for ``reason``."""
         if self.closed:
             return
         self.closed = True
-        ticket = self.ticket
-        if self._stream is not None:
-            self._stream.end(str(reason))
-        self._release()
+        self.deadline = None
+        stream, self._stream = self._stream, None
+        tickets, self.tickets = list(self.tickets.values()), {}
         if self._transport is not None:
             self._transport.abort()
-        if ticket is not None and not ticket.future.done():
-            ticket.future.set_exception(reason)
+        if stream is not None:
+            stream.end(str(reason))
+        else:
+            for ticket in tickets:
+                if not ticket.done:
+                    ticket.failed(reason)
         self._changed(self)

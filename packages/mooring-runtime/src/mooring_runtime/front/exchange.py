@@ -10,16 +10,14 @@ from mooring_runtime.front.stream import BodyStream
 Headers = list[tuple[str, str]]
 
 
-class BodyTooLarge(Exception):
-    """The request's body is longer than the service accepts."""
-
-
-class ClientGone(Exception):
-    """The caller went away before its request was complete."""
-
-
 class Exchange(Protocol):
-    """One HTTP request and the means to answer it, once."""
+    """One HTTP request and the means to answer it, once.
+
+    Attributes:
+        gone: called when the caller goes away before it is answered; None if nobody needs to know.
+    """
+
+    gone: Callable[[], None] | None
 
     @property
     def method(self) -> str:
@@ -59,12 +57,15 @@ class Exchange(Protocol):
         """All headers; names in lower case."""
         ...
 
-    async def body(self, limit: int) -> bytes:
-        """The whole body.
+    def read(self, limit: int, whole: Callable[[bytes], None], too_large: Callable[[], None]) -> None:
+        """Collects the body.
 
-        Raises:
-            BodyTooLarge: it has more than ``limit`` bytes.
-            ClientGone: it did not come to its end.
+        Nothing is called when the caller goes away before its end.
+
+        Args:
+            limit: in bytes.
+            whole: gets it.
+            too_large: called instead if it has more bytes; the connection is of no further use then.
         """
         ...
 
@@ -72,7 +73,7 @@ class Exchange(Protocol):
         """Answers."""
         ...
 
-    async def respond_stream(self, status: int, headers: Headers, stream: BodyStream) -> None:
+    def respond_stream(self, status: int, headers: Headers, stream: BodyStream) -> None:
         """Answers with a body in parts.
 
         `BodyStream.drop` is called when the caller goes away. When the body breaks off, the connection is cut, so
@@ -84,8 +85,8 @@ class Exchange(Protocol):
 class App(Protocol):
     """Answers requests."""
 
-    async def handle(self, exchange: Exchange) -> None:
-        """Answers one request."""
+    def handle(self, exchange: Exchange) -> None:
+        """Answers one request, now or later."""
         ...
 
 

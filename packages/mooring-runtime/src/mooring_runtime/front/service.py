@@ -4,7 +4,8 @@ JSON lines over a socket. The supervisor says what shall be, whole, each time it
 
     {"op": "sync", "service", "auth_keys", "max_request_bytes", "scoring_timeout_ms", "max_queue",
      "max_queue_wait_ms", "active": bool, "mode", "schema": see `mooring_runtime.worker.contract`,
-     "app_root", "workers": [{"id", "socket", "mode", "drain": bool}]}
+     "app_root", "workers": [{"id", "socket", "mode", "batch": the most requests in one call, or null,
+     "drain": bool}]}
     {"op": "stop", "drain_seconds": 5}
 
 ``socket`` is a name in the run directory. A worker that is listed takes requests; with ``drain`` it gets no
@@ -64,7 +65,7 @@ class Front:
         self._control.setblocking(False)
         reader, self._writer = await asyncio.open_connection(sock=self._control, limit=LINE_LIMIT)
         self._dispatcher = Dispatcher(loop, drained=self._drained, lost=self._lost, stuck=self._stuck)
-        self._app = ScoringApp(loop, self._dispatcher)
+        self._app = ScoringApp(self._dispatcher)
         self._wanted: set[str] = set()
         self._draining: set[str] = set()
         self._hung: set[str] = set()
@@ -129,16 +130,16 @@ class Front:
         if worker["drain"]:
             self._say("drained", worker=name)
             return
-        task = asyncio.get_running_loop().create_task(self._open(name, worker["socket"], worker["mode"]))
+        task = asyncio.get_running_loop().create_task(self._open(name, worker))
         self._connecting[name] = task
         task.add_done_callback(lambda _: self._connecting.pop(name, None))
 
-    async def _open(self, name: str, file: str, mode: str) -> None:
+    async def _open(self, name: str, worker: dict[str, Any]) -> None:
         dispatcher = self._dispatcher
-        path = Path(f"/proc/self/fd/{self._run_fd}") / file
+        path = Path(f"/proc/self/fd/{self._run_fd}") / worker["socket"]
         try:
             _, channel = await asyncio.get_running_loop().create_unix_connection(
-                lambda: Channel(name, mode, dispatcher.changed), str(path)
+                lambda: Channel(name, worker["mode"], dispatcher.changed, worker["batch"]), str(path)
             )
         except OSError:
             self._say("lost", worker=name)

@@ -22,11 +22,14 @@ REPLY     4     worker: JSON (see below)      the answer's body, or with ``strea
 CHUNK     5     worker: empty                 a further part of a streamed body
 END       6     worker: empty, or ``failed``  empty; the streamed body has ended, or broke off
 CANCEL    7     front: empty                  empty; nobody listens to the streamed body any more
+BATCH     8     front: empty                  TEXT and FULL frames that share one call of ``run``
 ========  ====  ============================  ==========================================================
 
 FULL's head: ``{"id", "method", "path", "query", "headers": [[name, value], ...], "host", "scheme",
 "client"}``. REPLY's head: ``{"status", "headers": [[name, value], ...], "ms": "12.345" or null, "failed": bool,
 "stream": true if CHUNK and END follow}``.
+
+The requests of a BATCH have ids of their own and are answered each by itself, in their order and without streaming.
 
 A worker answers frames in the order they come. It reads nothing but CANCEL while it streams, and ignores one
 that comes too late. This file runs on CPython 3.6 and is used by both sides.
@@ -42,7 +45,8 @@ REPLY = 4
 CHUNK = 5
 END = 6
 CANCEL = 7
-KINDS = frozenset((TEXT, FULL, RESULT, REPLY, CHUNK, END, CANCEL))
+BATCH = 8
+KINDS = frozenset((TEXT, FULL, RESULT, REPLY, CHUNK, END, CANCEL, BATCH))
 
 HEADER = struct.Struct("<BBHIII")
 HEADER_SIZE = HEADER.size

@@ -12,7 +12,8 @@ import sys
 from . import frames
 from .entry import user_traceback
 
-RECEIVE = 1 << 18
+# Small enough for the allocator's arenas: above 128 KB each call would map and unmap memory.
+RECEIVE = 1 << 16
 # A process forked by user code carries our sockets along; it must not answer in our place.
 _PID = os.getpid()
 
@@ -42,16 +43,26 @@ def converse(connection, scorer, termination):
         for frame_id, kind, head, body in decoder.feed(data):
             if kind == frames.CANCEL:
                 continue  # it crossed the end of the stream it is about
-            answer = scorer.answer(kind, head, body)
+            if kind == frames.BATCH:
+                answer = together(scorer, body)
+            else:
+                answer = frames.encode(frame_id, *scorer.answer(kind, head, body))
             if os.getpid() != _PID:
                 os._exit(0)
             try:
-                connection.sendall(frames.encode(frame_id, *answer))
+                connection.sendall(answer)
                 if scorer.stream is not None:
                     stream(connection, decoder, frame_id, scorer, termination)
             except OSError as exc:
                 sys.stderr.write("mooring: an answer found no front: {}\n".format(exc))
                 return
+
+
+def together(scorer, body):
+    """The answers to the requests of a BATCH."""
+    requests = frames.Decoder().feed(body)
+    answers = scorer.answers([request[1:] for request in requests])
+    return b"".join(frames.encode(request[0], *answer) for request, answer in zip(requests, answers))
 
 
 def stream(connection, decoder, frame_id, scorer, termination):

@@ -100,12 +100,12 @@ class Housekeeper:
         self._context.ages.keep(running)
         for operation in running:
             progress = self._operations.progress(operation)
-            phase = progress.current if progress is not None else None
-            if phase is None:
+            if progress is None:
                 continue
-            age = self._context.ages.age(operation, phase.name)
-            if age >= phase.deadline_seconds:
-                self._expire(operation, phase.name, age)
+            phase = progress.current.name if progress.current else ""
+            age = self._context.ages.age(operation, phase)
+            if progress.expire(age, 0) is not None:
+                self._expire(operation, phase, age)
 
     def _expire(self, operation: str, phase: str, age: float) -> None:
         """End one, unless it has gone on meanwhile; an image that was built for it has failed then."""
@@ -113,7 +113,9 @@ class Housekeeper:
             if not advance(
                 session,
                 operation,
-                lambda p: p.expire(age, time.time()) if p.current and p.current.name == phase else None,
+                lambda p: (
+                    p.expire(age, time.time()) if (p.current.name if p.current else "") == phase else None
+                ),
             ):
                 return
             error = session.get_one(Operation, operation).error
@@ -122,7 +124,7 @@ class Housekeeper:
             ):
                 image.state, image.error = "Failed", error
             waiting = session.scalars(select(Service.id).where(Service.operation_id == operation)).all()
-        log.warning("operation %s passed its deadline in phase %s", operation, phase)
+        log.warning("operation %s passed its deadline in phase %s", operation, phase or "(waiting)")
         self._context.signals.notify(operation)
         for service in waiting:
             self._context.wake_service(service)

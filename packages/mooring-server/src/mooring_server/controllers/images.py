@@ -42,7 +42,7 @@ class ImageController:
             if image is None or image.state != "Running":
                 return None
             operation = image.operation_id
-            reporter = OperationReporter(self._operations, operation)
+            reporter = OperationReporter(self._operations, operation, lambda: self._operation(key))
             try:
                 request = build_request(session, image)
             except MooringError as error:
@@ -56,10 +56,18 @@ class ImageController:
         except Exception as error:
             log.exception("building image %s", key)
             outcome = internal_error("Build", error)
-        finally:
+        try:
             reporter.flush()
+        except MooringError as error:
+            outcome = error
         self._record(key, operation, outcome)
         return None
+
+    def _operation(self, key: int) -> str | None:
+        """The operation that waits for an image now; None if it is not wanted any more."""
+        with self._context.db.read() as session:
+            image = session.get(Image, key)
+            return image.operation_id if image is not None and image.state == "Running" else None
 
     def _record(self, key: int, operation: str, outcome: BuiltImage | MooringError) -> None:
         """Write the outcome; the image may have been deleted, or its operation timed out, meanwhile."""

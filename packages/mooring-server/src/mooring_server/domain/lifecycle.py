@@ -40,6 +40,9 @@ PHASE_DEADLINES: Mapping[str, float] = MappingProxyType(
     {"Resolve": 600, "Build": 3600, "Unpack": 600, "Start": 60, "Init": 300, "Delete": 60}
 )
 
+# Seconds an operation may wait for its first phase: while others build, which have deadlines of their own.
+WAITING_DEADLINE = 7200.0
+
 PLANS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "CreateImage": ("Resolve", "Build"),
@@ -134,22 +137,30 @@ class Progress:
         )
 
     def expire(self, age: float, now: float) -> Progress | None:
-        """The successor if the running phase has passed its deadline, else None.
+        """The successor if the running phase, or the wait for the first, has passed its deadline, else None.
 
         Args:
             age: seconds for which the phase has been running, by a clock that does not jump.
             now: the time of day to record.
         """
         phase = self.current
-        if self.state.ended or phase is None or age < phase.deadline_seconds:
+        if self.state.ended or age < (phase.deadline_seconds if phase else WAITING_DEADLINE):
             return None
-        error = PhaseFailed(
-            "PhaseTimeout",
-            f"Phase {phase.name} did not end within {phase.deadline_seconds:g} s.",
-            phase=phase.name,
-            hint="Look at the log of the operation for what it was waiting for.",
-            evidence={"detail": phase.detail} if phase.detail else {},
-        )
+        if phase is None:
+            error = PhaseFailed(
+                "PhaseTimeout",
+                f"The operation did not begin within {WAITING_DEADLINE:g} s.",
+                phase=self.phases[0].name,
+                hint="Other builds kept the server busy; `mooring status` and its log say which. Try again.",
+            )
+        else:
+            error = PhaseFailed(
+                "PhaseTimeout",
+                f"Phase {phase.name} did not end within {phase.deadline_seconds:g} s.",
+                phase=phase.name,
+                hint="Look at the log of the operation for what it was waiting for.",
+                evidence={"detail": phase.detail} if phase.detail else {},
+            )
         return replace(
             self, state=OperationState.TIMED_OUT, phases=self._close(now, "Failed"), error=error.to_json()
         )

@@ -114,9 +114,12 @@ class Operations:
             self.log(operation.id, phase.name if phase else "", "The server was started again; going on.")
         return len(running)
 
-    def log(self, operation_id: str, phase: str, *messages: str) -> None:
-        """Append lines to the operation's log."""
+    def log(self, operation_id: str, phase: str, *messages: str) -> bool:
+        """Append lines to the operation's log unless it has ended. Returns whether they were."""
         with self._context.db.write() as session:
+            operation = session.get(Operation, operation_id)
+            if operation is None or OperationState(operation.state).ended:
+                return False
             last = (
                 session.scalar(select(func.max(LogLine.seq)).where(LogLine.operation_id == operation_id)) or 0
             )
@@ -125,6 +128,7 @@ class Operations:
                     LogLine(operation_id=operation_id, seq=seq, time=now(), phase=phase, message=message)
                 )
         self._context.signals.notify(operation_id)
+        return True
 
     def text(self, operation_id: str) -> str:
         """The whole log, one line each."""
@@ -136,13 +140,26 @@ class Operations:
 
 
 class OperationReporter:
-    """An `images.types.Reporter` that writes into an operation. Log lines are written in small batches."""
+    """An `images.types.Reporter` that writes into an operation. Log lines are written in small batches.
+
+    Args:
+        operations: where it is written.
+        operation_id: the operation.
+        successor: asked when the operation has ended: the one that goes on with the work, or None if nobody wants
+            it any more.
+
+    Raises (all methods):
+        MooringError: ``Superseded``; only with ``successor``. Without it, nothing is written any more.
+    """
 
     _BATCH_SECONDS = 0.1
 
-    def __init__(self, operations: Operations, operation_id: str) -> None:
+    def __init__(
+        self, operations: Operations, operation_id: str, successor: Callable[[], str | None] | None = None
+    ) -> None:
         self._operations = operations
         self._id = operation_id
+        self._successor = successor
         self._phase = ""
         self._pending: list[str] = []
         self._flushed = time.monotonic()
@@ -152,6 +169,8 @@ class OperationReporter:
         self.flush()
         self._phase = name
         self._operations.advance(self._id, lambda p: p.enter(name, time.time(), detail))
+        if self._ended():
+            self._operations.advance(self._id, lambda p: p.enter(name, time.time(), detail))
 
     def log(self, message: str) -> None:
         """One line."""
@@ -161,10 +180,24 @@ class OperationReporter:
 
     def flush(self) -> None:
         """Write what is pending."""
-        if self._pending:
-            self._operations.log(self._id, self._phase, *self._pending)
-            self._pending.clear()
+        lines, self._pending = self._pending, []
         self._flushed = time.monotonic()
+        if lines and not self._operations.log(self._id, self._phase, *lines) and self._ended():
+            self._operations.advance(self._id, lambda p: p.enter(self._phase, time.time()))
+            self._operations.log(self._id, self._phase, *lines)
+
+    def _ended(self) -> bool:
+        """Whether the operation has ended and another has taken its place here."""
+        if self._successor is None:
+            return False
+        progress = self._operations.progress(self._id)
+        if progress is not None and not progress.state.ended:
+            return False
+        successor = self._successor()
+        if successor is None or successor == self._id:
+            raise MooringError("Superseded", "Nobody waits for this build any more.", status_code=409)
+        self._id = successor
+        return True
 
 
 def advance(session: Session, operation_id: str, step: Callable[[Progress], Progress | None]) -> bool:

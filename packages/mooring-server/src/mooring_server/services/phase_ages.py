@@ -23,7 +23,7 @@ class PhaseAges:
         """Seconds since ``phase`` of the operation was first asked for here; 0 the first time."""
         now = self._clock()
         with self._lock:
-            name, since = self._seen.get(operation_id, ("", now))
+            name, since = self._seen.get(operation_id, (None, now))
             if name != phase:
                 since = now
                 self._seen[operation_id] = (phase, since)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from mooring_server.domain.credentials import without_credentials
 from mooring_server.services.context import Context
-from mooring_server.services.images import image_location, models_of_images
+from mooring_server.services.image_view import image_location, models_of_images
 from mooring_server.services.models import model_view
 from mooring_server.services.revisions import revision_views
 from mooring_server.services.views import RevisionView, ServiceView

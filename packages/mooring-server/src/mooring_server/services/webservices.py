@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import uuid
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,16 +14,17 @@ from mooring_server.domain.init_timeout import INIT_SLACK_SECONDS, init_seconds
 from mooring_server.domain.names import check_name
 from mooring_server.domain.service_config import CONFIG_FIELDS, check_config
 from mooring_server.services.context import Context, WorkspaceRef, find_workspace
-from mooring_server.services.images import add_image, find_image, model_conditions, prepare_request
+from mooring_server.services.image_view import model_conditions
+from mooring_server.services.images import add_image, find_image, prepare_request
 from mooring_server.services.operations import start_operation, supersede
 from mooring_server.services.paging import Paging, page, tag_conditions
 from mooring_server.services.revisions import config_of, revision_to_return_to
+from mooring_server.services.service_keys import assert_keys, keys_view, new_key, set_keys
 from mooring_server.services.service_view import service_view, service_views
 from mooring_server.services.views import KeysView, Page, ServiceView
-from mooring_server.store.tables import Image, Service, ServiceKeys, Workspace, now
+from mooring_server.store.tables import Image, Service, Workspace, now
 
 SCOPES = {"services": "cloud", "localServices": "local"}
-_KEY_BYTES = 24
 
 
 class Begun(NamedTuple):
@@ -61,7 +61,7 @@ class Webservices:
             workspace = find_workspace(session, ref)
             existing = self._assert_free(session, workspace, name, overwrite=bool(request.get("overwrite")))
             image = _resolve_image(session, workspace, name, request, prepared)
-            self._set_keys(session, workspace, name, request.get("keys") or {})
+            set_keys(session, workspace, self._scope, name, request.get("keys") or {})
             if existing is None:
                 service = self._new(session, workspace, name, request, config, image)
                 kind = "CreateService"
@@ -90,7 +90,7 @@ class Webservices:
             if changes.get("imageId") or changes.get("imageRequest"):
                 image = _resolve_image(session, workspace, name, changes, prepared)
             if changes.get("keys"):
-                self._set_keys(session, workspace, name, changes["keys"])
+                set_keys(session, workspace, self._scope, name, changes["keys"])
             _retarget(service, config, image)
             _describe(service, changes, replace_all=False)
             begun = self._begin(session, service, image, "UpdateService")
@@ -181,19 +181,17 @@ class Webservices:
         with self._context.db.read() as session:
             workspace = find_workspace(session, ref)
             service = self._find(session, workspace, name)
-            _assert_auth(service)
-            keys = session.get_one(ServiceKeys, (workspace.id, self._scope, name))
-            return {"primaryKey": keys.primary, "secondaryKey": keys.secondary}
+            return keys_view(session, service)
 
     def regenerate_key(self, ref: WorkspaceRef, name: str, which: str, value: str | None) -> ServiceView:
         """Replace one key; the other goes on working."""
         with self._context.db.write() as session:
             workspace = find_workspace(session, ref)
             service = self._find(session, workspace, name)
-            _assert_auth(service)
+            assert_keys(service)
             _assert_not_deleting(service)
-            new = {"primaryKey" if which == "Primary" else "secondaryKey": value or _new_key()}
-            self._set_keys(session, workspace, name, new)
+            new = {"primaryKey" if which == "Primary" else "secondaryKey": value or new_key()}
+            set_keys(session, workspace, self._scope, name, new)
             begun = self._begin(session, service, service.image, "UpdateService")
         return self._wake(begun)
 
@@ -312,20 +310,6 @@ class Webservices:
         self._context.wake_service(begun.service_id)
         return begun.view
 
-    def _set_keys(self, session: Session, workspace: Workspace, name: str, keys: dict[str, Any]) -> None:
-        stored = session.get(ServiceKeys, (workspace.id, self._scope, name))
-        if stored is None:
-            stored = ServiceKeys(
-                workspace_id=workspace.id,
-                scope=self._scope,
-                name=name,
-                primary=_new_key(),
-                secondary=_new_key(),
-            )
-            session.add(stored)
-        stored.primary = keys.get("primaryKey") or stored.primary
-        stored.secondary = keys.get("secondaryKey") or stored.secondary
-
 
 def _resolve_image(
     session: Session,
@@ -382,17 +366,3 @@ def _assert_not_deleting(service: Service) -> None:
             hint="Wait until it is gone, then deploy again.",
             target=service.name,
         )
-
-
-def _assert_auth(service: Service) -> None:
-    if not service.config.get("authEnabled"):
-        raise InvalidRequest(
-            "AuthDisabled",
-            f"Service {service.name!r} was deployed without authentication and has no keys.",
-            hint="Deploy or update it with auth_enabled=True.",
-            target=service.name,
-        )
-
-
-def _new_key() -> str:
-    return secrets.token_urlsafe(_KEY_BYTES)

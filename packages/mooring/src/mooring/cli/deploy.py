@@ -77,7 +77,7 @@ def deploy(
     """Deploy models as a web service and wait until it answers.
 
     Without --dc the service runs on this machine like on ACI. A scikit-learn or ONNX model that was
-    registered with its framework needs neither --ic nor an entry script.
+    registered with its framework needs neither --ic nor an entry script, nor does a folder of MLflow's.
 
     Examples:
       mooring model deploy -n myservice -m mymodel:1 --ic inferenceconfig.json --dc deploymentconfig.json

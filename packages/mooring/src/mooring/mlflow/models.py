@@ -128,10 +128,9 @@ def _missing(model_uri: str, error: Exception) -> UserErrorException:
     run = _RUN.fullmatch(model_uri)
     asked = f"Asked was the tracking server {mlflow.get_tracking_uri()}."
     if run is None:
-        code = "ModelVersionNotFound" if model_uri.startswith("models:") else "ArtifactNotFound"
         return user_error(
             f"{model_uri} cannot be fetched: {error}",
-            code=code,
+            code="ModelVersionNotFound" if model_uri.startswith("models:") else "ArtifactNotFound",
             hint=f"{asked} models:/<name>/<version>, models:/<name>@<alias> or runs:/<run id>/<path> name a model.",
         )
     client = mlflow.MlflowClient()

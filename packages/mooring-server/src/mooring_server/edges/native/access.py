@@ -6,13 +6,16 @@ One that declares nothing cannot be added, so that none is left open by mistake.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from mooring_server.domain.access import Need, Principal, Role
+from mooring_server.domain.errors import InvalidRequest
 from mooring_server.domain.names import workspace_key
 from mooring_server.edges.native.common import ERRORS
 
@@ -52,15 +55,41 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, behind the check."""
         handler = super().get_route_handler()
+        known = _query_of(self.dependant)
 
         async def guarded(request: Request) -> Response:
             request.scope[NEED], request.scope[TEMPLATE] = self.need, self.path
             if self.need.role is not None:
                 principal: Principal = request.scope[PRINCIPAL]
                 principal.check(self.need, _workspace(request))
+            _check_query(request, known)
             return await handler(request)
 
         return guarded
+
+
+def _query_of(dependant: Dependant) -> list[str]:
+    """Names of the query parameters of a route's function and of what it depends on."""
+    inner = [name for each in dependant.dependencies for name in _query_of(each)]
+    return [*(field.alias for field in dependant.query_params), *inner]
+
+
+def _check_query(request: Request, known: Sequence[str]) -> None:
+    """Refuse what a filter with a misspelt name would do otherwise: nothing, in silence.
+
+    Raises:
+        InvalidRequest: ``QueryUnknown``.
+    """
+    for name in request.query_params:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"Did you mean {near[0]}?" if near else f"It knows: {', '.join(sorted(known)) or 'none'}."
+            raise InvalidRequest(
+                "QueryUnknown",
+                f"This request has no query parameter {name[:100]!r}.",
+                hint=hint,
+                target=name[:100],
+            )
 
 
 def guarded_router(tag: str) -> APIRouter:

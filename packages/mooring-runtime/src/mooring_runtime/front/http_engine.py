@@ -1,0 +1,118 @@
+"""The HTTP engine: llhttp and the event loop of this process; no other thread.
+
+docs/decisions/0012 says what it was measured against.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Coroutine
+from email.utils import formatdate
+from typing import Any
+
+from mooring_runtime.front.exchange import App
+from mooring_runtime.front.http_connection import HttpConnection
+
+BACKLOG = 1024
+MAX_CONNECTIONS = 4096
+# From the first byte of a request's head to its end; between two pieces of its body; between two requests.
+HEAD_SECONDS = 30.0
+BODY_SECONDS = 60.0
+IDLE_SECONDS = 300.0
+
+
+class HttpEngine:
+    """An `Engine`.
+
+    Attributes:
+        app: what answers.
+        loop: the event loop.
+        date: the header ``date``, as a line.
+    """
+
+    app: App
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(self) -> None:
+        self.date = ""
+        self._connections: set[HttpConnection] = set()
+        self._sending: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self._stopped: asyncio.Future[None] | None = None
+
+    async def serve(self, app: App, host: str, port: int, listening: Callable[[], None]) -> None:
+        """Serves until `stop`; see `Engine.serve`."""
+        self.app = app
+        self.loop = asyncio.get_running_loop()
+        self._stopped = self.loop.create_future()
+        listener = _bound(host, port)
+        self._server = await self.loop.create_server(
+            lambda: HttpConnection(self), sock=listener, backlog=BACKLOG
+        )
+        self._tick()
+        listening()
+        await self._stopped
+
+    def stop(self) -> None:
+        """Stops listening."""
+        if self._server is None or self._stopped is None:
+            return
+        self._server.close()
+        for connection in list(self._connections):
+            connection.closing = True
+            if connection.current is None:
+                connection.close()
+        self._ended()
+
+    def opened(self, connection: HttpConnection) -> bool:
+        """Takes a connection in; False if there are too many."""
+        self._connections.add(connection)
+        return len(self._connections) <= MAX_CONNECTIONS
+
+    def closed(self, connection: HttpConnection) -> None:
+        """A connection is no more."""
+        self._connections.discard(connection)
+        self._ended()
+
+    def spawn(self, sending: Coroutine[Any, Any, None]) -> None:
+        """Runs what sends a body in parts."""
+        task = self.loop.create_task(sending)
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    def _ended(self) -> None:
+        stopped = self._stopped
+        serving = self._server is not None and self._server.is_serving()
+        if stopped is not None and not stopped.done() and not serving and not self._connections:
+            stopped.set_result(None)
+
+    def _tick(self) -> None:
+        """Once a second: the date, and the callers who are too slow."""
+        self.date = f"date: {formatdate(usegmt=True)}\r\n"
+        now = self.loop.time()
+        for connection in list(self._connections):
+            connection.overdue(now - HEAD_SECONDS, now - BODY_SECONDS, now - IDLE_SECONDS)
+        self.loop.call_later(1.0, self._tick)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket on the address, beside the supervisor's reservation.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            with contextlib.suppress(OSError):
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener
