@@ -88,7 +88,10 @@ class RunningServer:
                 return None
             return told if told["pid"] == process.pid else None
 
-        told = eventually(announced, "the server announces itself")
+        try:
+            told = eventually(announced, "the server announces itself")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; its log ends:\n{log.read_text()[-3000:]}") from None
         self.client.close()
         self.client = httpx.Client(
             base_url=told["url"],

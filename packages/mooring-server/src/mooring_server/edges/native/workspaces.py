@@ -20,7 +20,7 @@ def routes(workspaces: Workspaces) -> APIRouter:
     """The routes over the use cases."""
     router = guarded_router("workspaces")
 
-    @router.put(WORKSPACE)
+    @router.put(WORKSPACE, responses={201: {"model": WorkspaceView, "description": "It was created."}})
     @needs(CONTRIBUTOR)
     def create(ref: Ref, body: WorkspaceSettings, response: Response) -> WorkspaceView:
         """Create a workspace, or with ``existOk`` change one."""

@@ -1,0 +1,1 @@
+"""Mooring's scoring server beside its peers: what `make bench-scoring` runs."""
