@@ -55,7 +55,7 @@ def routes(workspaces: Workspaces, tracking: TrackingServer, external: str | Non
     """
     router = guarded_router("mlflow")
 
-    @router.get(BASE)
+    @router.get(BASE, responses={501: {"description": "MLflow is not installed beside the server."}})
     @needs(READER)
     def where(ref: Ref) -> dict[str, str | None]:
         """Which tracking server the workspace has: ``trackingUri`` is null for the embedded one."""
