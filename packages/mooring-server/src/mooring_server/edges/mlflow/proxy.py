@@ -33,6 +33,8 @@ _PASSED_BACK = ("content-type", "content-length", "content-disposition")
 class _Route(GuardedRoute):
     """Refusals in words that MLflow's clients show."""
 
+    checks_query = False
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
 
