@@ -35,7 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the server until SIGTERM or SIGINT. Returns the exit status (1: it could not start)."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for name in ("alembic", "httpx"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         home = Home.open(options.home.expanduser().absolute())
         with locked(home):

@@ -21,6 +21,7 @@ from mooring_server.controllers.webservices import ServiceController
 from mooring_server.domain.init_timeout import DEFAULT_INIT_SECONDS
 from mooring_server.edges.attempts import Attempts
 from mooring_server.edges.audit import AuditLog
+from mooring_server.edges.mlflow import proxy as mlflow_edge
 from mooring_server.edges.native import backup as backup_edge
 from mooring_server.edges.native import checks as check_edge
 from mooring_server.edges.native import images as image_edge
@@ -47,12 +48,13 @@ from mooring_server.services.repositories import Repositories
 from mooring_server.services.tokens import Tokens
 from mooring_server.services.webservices import SCOPES, Webservices
 from mooring_server.services.workspaces import Workspaces
-from mooring_server.settings import Collection, Home, remove_temporary
+from mooring_server.settings import Collection, Home, external_tracking, remove_temporary
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
 from mooring_server.store.tables import now
 from mooring_server.targets.process import ProcessTarget
 from mooring_server.targets.sandbox import SandboxSettings
+from mooring_server.tracking.process import TrackingServer
 
 _BUILD_THREADS = 2
 _SERVICE_THREADS = 4
@@ -95,6 +97,7 @@ def create_app(
     unpacker = Unpacker(store, home.cache / "unpacked")
     sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
     target = ProcessTarget(home.services, unpacker, sandbox=sandbox)
+    tracking = TrackingServer(home.path / "mlflow", home.path / "logs" / "mlflow.log")
     housekeeper = Housekeeper(context, operations, target, Collection.from_environment(os.environ))
     runners = [
         Runner(ImageController(context, operations, builder), _BUILD_THREADS),
@@ -112,6 +115,7 @@ def create_app(
             runner.start()
         yield
         context.signals.attach(None)
+        await asyncio.to_thread(tracking.close)
         await asyncio.to_thread(_stop, runners, target, context.db)
 
     app = FastAPI(
@@ -131,6 +135,7 @@ def create_app(
     app.include_router(token_edge.routes(tokens, audit))
     app.include_router(check_edge.routes(home, context.db))
     app.include_router(workspace_edge.routes(workspaces))
+    app.include_router(mlflow_edge.routes(workspaces, tracking, external_tracking(os.environ)))
     app.include_router(model_edge.blob_routes(workspaces, store))
     app.include_router(model_edge.model_routes(Models(context)))
     app.include_router(model_edge.environment_routes(Environments(context)))

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from mooring_server.domain.errors import MooringError
 
@@ -169,6 +170,27 @@ class Collection:
             _seconds(variables, "MOORING_GC_GRACE_SECONDS", cls.grace_seconds),
             _seconds(variables, "MOORING_GC_INTERVAL_SECONDS", cls.interval_seconds),
         )
+
+
+def external_tracking(variables: Mapping[str, str]) -> str | None:
+    """``MOORING_MLFLOW_TRACKING_URI``: address of an MLflow server that is used instead of the embedded one.
+
+    Raises:
+        MooringError: ``SettingInvalid``.
+    """
+    address = variables.get("MOORING_MLFLOW_TRACKING_URI", "").strip().rstrip("/")
+    if not address:
+        return None
+    split = urlsplit(address)
+    if split.scheme not in {"http", "https"} or not split.hostname or "@" in split.netloc:
+        raise MooringError(
+            "SettingInvalid",
+            "MOORING_MLFLOW_TRACKING_URI must be the http(s) address of an MLflow server, without credentials.",
+            hint="Clients prove who they are to it by MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD.",
+            phase="Start",
+        )
+    return address
 
 
 def _seconds(variables: Mapping[str, str], name: str, default: float) -> float:

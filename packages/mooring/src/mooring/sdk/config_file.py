@@ -16,7 +16,7 @@ from mooring.sdk.types import JSON
 
 PLACES = (".azureml/{0}", "aml_config/{0}", "{0}")
 DEFAULT_NAME = "config.json"
-_SCOPE = re.compile(
+SCOPE = re.compile(
     r"/+subscriptions/([^/]+)/resourcegroups/([^/]+)(?:/providers/[^/]+)?/workspaces/([^/]+)/?", re.IGNORECASE
 )
 
@@ -80,7 +80,7 @@ def read(path: Path) -> WorkspaceConfig:
         raise user_error(f"{path} holds no JSON object.", code="ConfigInvalid")
     scope = data.get("Scope") or data.get("Id") or data.get("scope") or data.get("id")
     if scope:
-        match = _SCOPE.fullmatch(str(scope))
+        match = SCOPE.fullmatch(str(scope))
         if not match:
             raise user_error(
                 f"{path}: {scope!r} is not the id of a workspace.",

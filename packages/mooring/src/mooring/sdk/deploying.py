@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from mooring.sdk.aci import AciWebservice
@@ -15,6 +16,7 @@ from mooring.sdk.image import Image
 from mooring.sdk.inference_config import InferenceConfig
 from mooring.sdk.local import LocalWebservice
 from mooring.sdk.local_config import LocalWebserviceDeploymentConfiguration
+from mooring.sdk.model import Model
 from mooring.sdk.names import check_service_name
 from mooring.sdk.types import JSON, Strings
 from mooring.sdk.webservice import Webservice
@@ -102,7 +104,9 @@ def new_image(service: Webservice, image: Any, models: Any, inference_config: An
     if inference_config is None:
         if models is None:
             return {}
-        raise invalid("New models need an inference configuration as well.", code="InvalidRequest")
+        if not _is_mlflow(models):
+            raise invalid("New models need an inference configuration as well.", code="InvalidRequest")
+        return {"imageRequest": _no_code(service.workspace, models)}
     chosen = service.models if models is None else models
     ids = model_ids_of(service.workspace, chosen)
     return {"imageRequest": inference_config.build_create_payload(service.workspace, service.name, ids)}
@@ -174,6 +178,14 @@ def _no_code(workspace: Any, models: Any) -> JSON:
             hint="Give an InferenceConfig with an entry script.",
         )
     return {"modelIds": ids, "entryScript": None, "environment": None}
+
+
+def _is_mlflow(models: Any) -> bool:
+    """Whether this is one folder that MLflow has written: it says itself how it is scored."""
+    only = models[0] if isinstance(models, (list, tuple)) and len(models) == 1 else None
+    return isinstance(only, Model) and any(
+        re.fullmatch(r"[^/]+/MLmodel", file["path"]) for file in only.files
+    )
 
 
 def _create_from(

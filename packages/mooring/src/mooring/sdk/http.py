@@ -222,6 +222,9 @@ class Http:
             data = json.loads(response.content)
         except ValueError:
             data = None
+        if isinstance(data, dict) and "error_code" in data and "error" not in data:
+            # Of the tracking server, passed on as it came.
+            data = {"error": {"code": data["error_code"], "message": data.get("message", ""), "phase": "Run"}}
         if not isinstance(data, dict) or not isinstance(data.get("error"), dict):
             raise self._stranger(response)
         problem = Problem.from_json(data, response.status_code)

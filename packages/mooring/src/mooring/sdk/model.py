@@ -115,6 +115,7 @@ class Model(ModelDeployments):
         sample_input_dataset: Any = None,
         sample_output_dataset: Any = None,
         resource_configuration: ResourceConfiguration | None = None,
+        _run: JSON | None = None,
     ) -> Model:
         """Register a file or folder as the next version of a name.
 
@@ -151,6 +152,7 @@ class Model(ModelDeployments):
             "resourceRequirements": resources,
             "sampleInputData": _sample(sample_input_dataset),
             "sampleOutputData": _sample(sample_output_dataset),
+            **(_run or {}),
         }
         return Model.deserialize(workspace, workspace.mooring.call("POST", "/models", body))
 

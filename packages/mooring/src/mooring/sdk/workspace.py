@@ -242,6 +242,21 @@ class Workspace:
         """Credentials of the registry: ``{"containerRegistryCredentials": {...}}``."""
         return dict(self.mooring.call("POST", "/listKeys"))
 
+    def get_mlflow_tracking_uri(self, with_auth: bool = False) -> str:
+        """The address for ``mlflow.set_tracking_uri`` and ``get_deploy_client``.
+
+        Args:
+            with_auth: accepted; the plugin finds the token by itself, and it is never part of the address.
+
+        Raises:
+            WorkspaceException: TrackingServerNotInstalled, TrackingServerTooOld.
+        """
+        from mooring.mlflow.address import tracking_uri
+
+        # Says what is missing, and lets the tracking server start while the script goes on.
+        self.mooring.call("GET", "/mlflow")
+        return tracking_uri(self)
+
     def write_config(self, path: str | None = None, file_name: str | None = None) -> None:
         """Write ``.azureml/config.json`` below ``path`` (default: the current directory), and say where.
 

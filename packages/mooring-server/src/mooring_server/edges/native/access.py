@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from difflib import get_close_matches
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.dependencies.models import Dependant
@@ -39,7 +39,13 @@ def needs(
 
 
 class GuardedRoute(APIRoute):
-    """Checks the caller's role before a byte of the body is read."""
+    """Checks the caller's role before a byte of the body is read.
+
+    Attributes:
+        checks_query: whether unknown query parameters are refused; not where another server reads them.
+    """
+
+    checks_query: ClassVar[bool] = True
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **settings: Any) -> None:
         need = getattr(endpoint, _ATTRIBUTE, None)
@@ -62,7 +68,8 @@ class GuardedRoute(APIRoute):
             if self.need.role is not None:
                 principal: Principal = request.scope[PRINCIPAL]
                 principal.check(self.need, _workspace(request))
-            _check_query(request, known)
+            if self.checks_query:
+                _check_query(request, known)
             return await handler(request)
 
         return guarded

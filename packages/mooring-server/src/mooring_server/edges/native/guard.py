@@ -17,6 +17,7 @@ from mooring_server.domain.access import Need, Principal, Role
 from mooring_server.domain.errors import Denied, MooringError
 from mooring_server.edges.attempts import Attempts
 from mooring_server.edges.audit import AuditLog
+from mooring_server.edges.mlflow.errors import is_mlflow, mlflow_error
 from mooring_server.edges.native.access import NEED, PRINCIPAL, TEMPLATE
 from mooring_server.edges.native.common import API
 from mooring_server.edges.native.errors import MAX_BODY, error_response, too_large
@@ -24,6 +25,7 @@ from mooring_server.edges.slow import Patience
 
 _NATIVE, _REGISTRY = "/mooring/", "/v2"
 _WORKSPACE_PARTS = 8  # mooring, v1, subscriptions, S, resourceGroups, G, workspaces, W
+_STREAMED = ("/blobs/", "/mlflow/api/2.0/mlflow-artifacts/")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 LOCAL = Principal("local", "local", Role.OWNER)
 # A link to a build log opens that one path and nothing else, so that no workspace needs to be named.
@@ -56,7 +58,7 @@ _VERSION_HEADERS = (
 
 
 class Guard:
-    """ASGI middleware. Only blob uploads may be larger than `MAX_BODY`; they are streamed."""
+    """ASGI middleware. Only uploads of blobs and artifacts may be larger than `MAX_BODY`; they are streamed."""
 
     def __init__(self, app: ASGIApp, gate: Gate) -> None:
         self._app = app
@@ -75,7 +77,8 @@ class Guard:
         if not scope["path"].startswith(_NATIVE):
             await self._app(scope, receive, watch)
         elif (principal := await self._principal(scope)) is None:
-            await error_response(_unauthorized(watch.offered))(scope, receive, watch)
+            answer = mlflow_error if is_mlflow(scope["path"]) else error_response
+            await answer(_unauthorized(watch.offered))(scope, receive, watch)
         else:
             scope[PRINCIPAL] = principal
             await self._limited(scope, receive, watch)
@@ -92,7 +95,7 @@ class Guard:
         return await run_in_threadpool(self._gate.authenticate, token.decode("latin-1"))
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "PUT" and "/blobs/" in scope["path"]:
+        if scope["method"] == "PUT" and any(streamed in scope["path"] for streamed in _STREAMED):
             await self._app(scope, receive, send)
             return
         length = dict(scope["headers"]).get(b"content-length", b"0")

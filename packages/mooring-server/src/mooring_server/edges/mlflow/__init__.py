@@ -1,0 +1,1 @@
+"""MLflow's REST API, for the tracking server behind it."""
