@@ -83,11 +83,25 @@ class World:
         return re.sub(rb"date: [^\r]*\r\n", b"", answer)
 
 
+def bound() -> socket.socket:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    return listener
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async def holds() -> None:
+        while not condition():  # noqa: ASYNC110 - nothing says so to the test
+            await asyncio.sleep(0.001)
+
+    await asyncio.wait_for(holds(), 30)
+
+
 def play(scene: Callable[[World], Awaitable[None]]) -> None:
     async def main() -> None:
         engine, app = HttpEngine(), Echo()
         listening = asyncio.Event()
-        serving = asyncio.create_task(engine.serve(app, "127.0.0.1", 0, listening.set))
+        serving = asyncio.create_task(engine.serve(app, bound(), listening.set))
         await listening.wait()
         assert engine._server is not None
         try:
@@ -279,9 +293,7 @@ def test_a_caller_that_goes_away(reset: bool) -> None:
             raw = writer.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.close()
-        async with asyncio.timeout(30):
-            while not world.app.gone:  # noqa: ASYNC110 - nothing says so to the test
-                await asyncio.sleep(0.001)
+        await until(lambda: bool(world.app.gone))
         world.app.release()  # finds nobody
 
     play(scene)
@@ -330,9 +342,11 @@ def test_silent_callers_are_let_go() -> None:
             writer.write(said)
             callers.append((reader, writer))
         await world.app.taken.wait()
-        async with asyncio.timeout(30):
-            while len([c for c in world.engine._connections if c._head_bytes or c._reading or c.current]) < 3:  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
+        await until(
+            lambda: (
+                len([c for c in world.engine._connections if c._head_bytes or c._reading or c.current]) == 3
+            )
+        )
         later = world.engine.loop.time() + 1000
         for connection in list(world.engine._connections):
             connection.overdue(later, later, later)

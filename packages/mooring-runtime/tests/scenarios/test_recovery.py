@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from mooring_runtime.supervisor import proctable
 from mooring_runtime.supervisor.child import MARK
@@ -74,6 +77,31 @@ def test_scoring_timeout_costs_one_worker(service: Service) -> None:
     assert len(pids & {worker["pid"] for worker in state["workers"]}) == 1
     assert any("scoring timeout" in (worker["last_exit"] or "") for worker in state["workers"])
     assert "in run" in service.log("worker")
+
+
+def test_callers_wait_for_the_successor_of_a_killed_front(service: Service) -> None:
+    """Nobody is refused: the supervisor keeps the listening socket. It is stopped here to see that."""
+    service.apply(PID)
+    state = service.ready()
+    address = urlsplit(state["url"])
+    os.kill(state["pid"], signal.SIGSTOP)
+    try:
+        os.kill(state["front"]["pid"], signal.SIGKILL)
+        until(lambda: ended(state["front"]["pid"]), "the front has ended")
+        with socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=60) as caller:
+            caller.sendall(
+                b"POST /score HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1\r\n\r\n1"
+            )
+            os.kill(state["pid"], signal.SIGCONT)
+            answer = b"".join(iter(lambda: caller.recv(65536), b""))
+    finally:
+        os.kill(state["pid"], signal.SIGCONT)
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+
+
+def ended(pid: int) -> bool:
+    """Also if nobody has asked for its exit status yet."""
+    return b") Z " in Path(f"/proc/{pid}/stat").read_bytes()
 
 
 def test_a_killed_front_is_replaced_on_the_same_port(service: Service) -> None:

@@ -1,6 +1,6 @@
 """The front's process: ``python -m mooring_runtime.front`` with its settings in ``MOORING_FRONT`` (JSON).
 
-Settings: ``host``, ``port``, ``control_fd`` (a socket to the supervisor), ``run_dir`` (where the workers'
+Settings: ``listen_fd`` (a bound socket), ``control_fd`` (a socket to the supervisor), ``run_dir`` (where the workers'
 sockets are), ``tls`` (paths of certificate and key, or null).
 """
 
@@ -21,8 +21,7 @@ def main() -> int:
     settings = json.loads(os.environ.pop("MOORING_FRONT"))
     front = Front(
         HttpEngine(),
-        host=settings["host"],
-        port=settings["port"],
+        listen_fd=settings["listen_fd"],
         control_fd=settings["control_fd"],
         run_dir=settings["run_dir"],
         tls=settings["tls"],

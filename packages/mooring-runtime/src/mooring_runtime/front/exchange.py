@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -108,8 +109,7 @@ class Engine(Protocol):
     async def serve(
         self,
         app: App,
-        host: str,
-        port: int,
+        listener: socket.socket,
         listening: Callable[[], None],
         certificate: Certificate | None = None,
     ) -> None:
@@ -117,13 +117,12 @@ class Engine(Protocol):
 
         Args:
             app: what answers.
-            host: the address to listen on.
-            port: bound with SO_REUSEPORT, beside the supervisor's reservation.
+            listener: a bound socket. It is made to listen, and may do so already.
             certificate: for https; None for http. One that is refreshed is used for new connections.
             listening: called once connections are accepted.
 
         Raises:
-            OSError: the address cannot be bound.
+            OSError: nobody can listen at the address.
         """
         ...
 

@@ -6,7 +6,6 @@ docs/decisions/0012-http-in-the-loop.md says what it was measured against.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Callable, Coroutine
 from email.utils import formatdate
@@ -46,8 +45,7 @@ class HttpEngine:
     async def serve(
         self,
         app: App,
-        host: str,
-        port: int,
+        listener: socket.socket,
         listening: Callable[[], None],
         certificate: Certificate | None = None,
     ) -> None:
@@ -55,7 +53,6 @@ class HttpEngine:
         self.app = app
         self.loop = asyncio.get_running_loop()
         self._stopped = self.loop.create_future()
-        listener = _bound(host, port)
         # The context stays the same when the certificate in it is renewed: no listener has to give way to another.
         context = certificate.context if certificate is not None else None
         self._server = await self.loop.create_server(
@@ -105,24 +102,3 @@ class HttpEngine:
         for connection in list(self._connections):
             connection.overdue(now - HEAD_SECONDS, now - BODY_SECONDS, now - IDLE_SECONDS)
         self.loop.call_later(1.0, self._tick)
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A socket on the address, beside the supervisor's reservation.
-
-    Raises:
-        OSError: the address cannot be bound.
-    """
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            with contextlib.suppress(OSError):
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listener.bind(address)
-    except OSError:
-        listener.close()
-        raise
-    return listener

@@ -49,19 +49,17 @@ class Front:
 
     Args:
         engine: the HTTP server.
-        host: the service's address.
-        port: the service's port.
+        listen_fd: a socket bound to the service's address; see `mooring_runtime.supervisor.address`.
         control_fd: the socket to the supervisor.
         run_dir: where the workers' sockets are.
         tls: paths of certificate and key; None for http.
     """
 
     def __init__(
-        self, engine: Engine, *, host: str, port: int, control_fd: int, run_dir: str, tls: list[str] | None
+        self, engine: Engine, *, listen_fd: int, control_fd: int, run_dir: str, tls: list[str] | None
     ) -> None:
         self._engine = engine
-        self._host = host
-        self._port = port
+        self._listener = socket.socket(fileno=listen_fd)
         self._tls = tls
         self._control = socket.socket(fileno=control_fd)
         # Short paths to sockets whatever the directory is called: /proc/self/fd/N/name.
@@ -85,7 +83,7 @@ class Front:
             await self._writer.drain()
             return 1
         serving = asyncio.create_task(
-            self._engine.serve(self._app, self._host, self._port, lambda: self._say("listening"), certificate)
+            self._engine.serve(self._app, self._listener, lambda: self._say("listening"), certificate)
         )
         watching = asyncio.create_task(_watch(certificate)) if certificate is not None else None
         commands = asyncio.create_task(self._obey(reader))

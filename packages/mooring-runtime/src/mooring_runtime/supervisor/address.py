@@ -6,12 +6,13 @@ import socket
 
 
 class Reservation:
-    """A bound socket that does not listen.
+    """A bound socket. The first front makes it listen; each front gets it from the one before.
 
-    The front binds the same port with SO_REUSEPORT and listens; while no front lives, connections are refused
-    but nobody else can take the port.
+    So nobody else can take the port, and while a front that was killed has no successor yet, callers wait in the
+    kernel's queue instead of being refused.
 
     Attributes:
+        socket: for fronts.
         host: the address.
         port: the port, never 0.
     """
@@ -25,19 +26,19 @@ class Reservation:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         if port and not ours:
             _probe(family, host, port)
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        self.socket = socket.socket(family, socket.SOCK_STREAM)
         try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            self._socket.bind((host, port))
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            self.socket.bind((host, port))
         except OSError:
-            self._socket.close()
+            self.socket.close()
             raise
         self.host = host
-        self.port: int = self._socket.getsockname()[1]
+        self.port: int = self.socket.getsockname()[1]
 
     def close(self) -> None:
         """Gives the port away."""
-        self._socket.close()
+        self.socket.close()
 
     def url(self, *, tls: bool) -> str:
         """``http://host:port`` or ``https://host:port``."""

@@ -291,8 +291,8 @@ class Daemon:
                 self._start_worker(action.worker)
             elif isinstance(action, SignalWorker):
                 self._signal_worker(action)
-            elif isinstance(action, StartFront):
-                self._start_front(action)
+            elif isinstance(action, StartFront) and self._reservation is not None:
+                self._start_front(action, self._reservation)
             elif isinstance(action, StopFront) and self._front is not None:
                 self._front.send({"op": "stop", "drain_seconds": action.drain_seconds})
             elif isinstance(action, KillFront) and self._front is not None:
@@ -335,12 +335,11 @@ class Daemon:
         else:
             process.send(SIGNALS[action.signal])
 
-    def _start_front(self, action: StartFront) -> None:
+    def _start_front(self, action: StartFront, reservation: Reservation) -> None:
         try:
             self._front = FrontProcess(
                 self._loop,
-                action.host,
-                action.port,
+                reservation.socket,
                 tls=action.tls,
                 directory=self._directory,
                 output=Output(self._front_log.write),

@@ -22,8 +22,7 @@ class FrontProcess:
 
     Args:
         loop: the event loop.
-        host: the address to listen on.
-        port: the reserved port.
+        listener: bound to the reserved port.
         tls: its certificate; None for none.
         directory: the service's.
         output: takes what it prints.
@@ -36,8 +35,7 @@ class FrontProcess:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        host: str,
-        port: int,
+        listener: socket.socket,
         *,
         tls: TlsSpec | None,
         directory: Path,
@@ -51,8 +49,7 @@ class FrontProcess:
         self.last_sync: Mapping[str, Any] | None = None
         self._socket, theirs = socket.socketpair()
         settings = {
-            "host": host,
-            "port": port,
+            "listen_fd": listener.fileno(),
             "tls": None if tls is None else [tls.certificate, tls.key],
             "control_fd": theirs.fileno(),
             "run_dir": str(directory / files.RUN),
@@ -65,7 +62,7 @@ class FrontProcess:
                 env={**os.environ, "MOORING_FRONT": json.dumps(settings)},
                 cwd=None,
                 directory=directory,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), listener.fileno()),
                 outputs=[output],
                 last=output.tail,
             )
