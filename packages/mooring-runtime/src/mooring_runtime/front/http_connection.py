@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import struct
 from collections import deque
@@ -12,14 +13,16 @@ from typing import TYPE_CHECKING, Any, cast
 import httptools
 
 from mooring_runtime.front.exchange import Headers
-from mooring_runtime.front.http_request import CallerStalled, HttpRequest, target_of
+from mooring_runtime.front.http_head import target_of
+from mooring_runtime.front.http_request import CallerStalled, HttpRequest
+from mooring_runtime.front.patience import Patience
 
 if TYPE_CHECKING:
     from mooring_runtime.front.http_engine import HttpEngine
 
 MAX_HEAD = 1 << 16
 HIGH_WATER = 1 << 20
-# A caller that takes nothing of a streamed body for so long is given up: it holds a worker.
+# A caller that takes nothing of a body for so long is given up: it holds a worker, or memory.
 SEND_SECONDS = 60.0
 
 
@@ -32,7 +35,6 @@ class HttpConnection(asyncio.Protocol):
     Attributes:
         lost: the caller has gone.
         closing: no further request is taken.
-        since: when what the connection waits for began, by the loop's clock.
         current: the request that is being read or answered.
     """
 
@@ -43,7 +45,9 @@ class HttpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._target = b""
         self._pairs: Headers = []
-        self._head_bytes = 0
+        # Since a head or a piece of a body was complete.
+        self._unread = 0
+        self._patience = Patience(self._loop.time())
         self._reading: HttpRequest | None = None
         self._pending: deque[tuple[HttpRequest, list[bytes]]] = deque()
         self._room: asyncio.Future[None] | None = None
@@ -52,7 +56,6 @@ class HttpConnection(asyncio.Protocol):
         self.current: HttpRequest | None = None
         self.lost = False
         self.closing = False
-        self.since = 0.0
         self.scheme = "http"
         self.client = self.server = ""
 
@@ -69,7 +72,6 @@ class HttpConnection(asyncio.Protocol):
         self.client = peer[0] if peer else ""
         self.server = f"{own[0]}:{own[1]}" if own else ""
         self.scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
-        self.since = self._loop.time()
         if not self._engine.opened(self):
             self._refuse(503, "The service has too many connections.")
 
@@ -77,12 +79,11 @@ class HttpConnection(asyncio.Protocol):
         """Bytes have come."""
         if self.closing and self._reading is None:
             return
-        if self._reading is None:
-            if not self._head_bytes:
-                self.since = self._loop.time()
-            self._head_bytes += len(data)
-        else:
-            self.since = self._loop.time()
+        if self._reading is not None:
+            self._patience.received(self._loop.time(), len(data))
+        elif not self._unread:
+            self._patience.head(self._loop.time())
+        self._unread += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -94,7 +95,8 @@ class HttpConnection(asyncio.Protocol):
         except httptools.HttpParserError as exc:
             self._refuse(400, f"This is not HTTP: {exc}")
             return
-        if self._reading is None and self._head_bytes > MAX_HEAD:
+        if self._unread > MAX_HEAD:
+            # Of a chunked body it is what stands between and behind the chunks.
             self._refuse(431, f"The request's head may have {MAX_HEAD} bytes.")
 
     # What the parser finds
@@ -109,14 +111,15 @@ class HttpConnection(asyncio.Protocol):
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header."""
-        if value.isascii():
+        """A header; what stands behind a chunked body is none."""
+        if self._reading is None and value.isascii():
             self._pairs.append((name.decode("ascii").lower(), value.decode("ascii")))
 
     def on_headers_complete(self) -> None:
         """Its head is complete."""
         parser = self._parser
-        self._head_bytes = 0
+        self._unread = 0
+        self._patience.body(self._loop.time())
         request = HttpRequest(
             self,
             parser.get_method().decode("ascii"),
@@ -137,6 +140,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """A part of its body."""
+        self._unread = 0
         request = self._reading
         if request is self.current and request is not None:
             request.feed(data)
@@ -145,6 +149,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """It has been read."""
+        self._unread = 0
         request, self._reading = self._reading, None
         if request is self.current and request is not None:
             request.ended()
@@ -153,7 +158,7 @@ class HttpConnection(asyncio.Protocol):
 
     # For the request
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Sends bytes."""
         if self._transport is not None and not self.lost:
             self._transport.write(data)
@@ -165,7 +170,10 @@ class HttpConnection(asyncio.Protocol):
         if not request.complete:
             return  # it has been refused early; the rest of it is read and forgotten
         self.current = None
-        self.since = self._loop.time()
+        if self._unread:
+            self._patience.head(self._loop.time())
+        else:
+            self._patience.idle(self._loop.time())
         if self.closing or not request.keep_alive:
             self.close()
         elif self._pending:
@@ -179,6 +187,7 @@ class HttpConnection(asyncio.Protocol):
         request, parts = self._pending.popleft()
         self.current = request
         complete, request.complete = request.complete, False
+        self._patience.body(self._loop.time())
         self._engine.app.handle(request)
         for part in parts:
             request.feed(part)
@@ -256,7 +265,7 @@ class HttpConnection(asyncio.Protocol):
         if self.current is not None and self.current is broken and not broken.answered:
             broken.complete = True
             broken.keep_alive = False
-            broken.respond(status, [("content-type", "text/plain; charset=utf-8")], message.encode())
+            _say(broken, status, message)
             return
         if self.current is not None:
             # Another answer is under way, or given: after it nothing can be said that the caller would not misread.
@@ -267,27 +276,23 @@ class HttpConnection(asyncio.Protocol):
             return
         self.current = HttpRequest(self, "GET", ("", ""), [], version="1.1", keep_alive=False)
         self.current.complete = True
-        self.current.respond(status, [("content-type", "text/plain; charset=utf-8")], message.encode())
+        _say(self.current, status, message)
 
     # The caller's end
 
-    def overdue(self, head: float, body: float, idle: float) -> None:
-        """Ends the connection if the caller has been silent for too long.
-
-        Args:
-            head: the latest beginning of a head that may still be incomplete.
-            body: the latest time of the last bytes of a body that may still be incomplete.
-            idle: the latest end of the last request.
-        """
+    def overdue(self, now: float) -> None:
+        """Ends the connection if what the caller must send has not come in time."""
         if self._half_closed and self._reset():
             return
-        if self._reading is not None:
-            if self.since < body and self._reading is self.current:
-                self._late()
-        elif self._head_bytes:
-            if self.since < head:
-                self._late()
-        elif self.current is None and self.since < idle:
+        if self._transport is None or now < self._patience.until:
+            return
+        if self._reading is not self.current:
+            return  # it waits for us
+        if self.closing or (self.current is not None and self.current.answered):
+            self._transport.abort()
+        elif self._reading is not None or self._unread:
+            self._refuse(408, "The request did not come to its end in time.")
+        else:
             self.close()
 
     def _reset(self) -> bool:
@@ -297,13 +302,6 @@ class HttpConnection(asyncio.Protocol):
             return False
         self._transport.abort()
         return True
-
-    def _late(self) -> None:
-        request = self.current
-        if request is None:
-            self._refuse(408, "The request did not come to its end.")
-        elif self._transport is not None:
-            self._transport.abort()
 
     def eof_received(self) -> bool:
         """The caller sends no more; it may still wait for its answer."""
@@ -326,3 +324,7 @@ class HttpConnection(asyncio.Protocol):
                 gone()
             self.current.finish()
         self._engine.closed(self)
+
+
+def _say(request: HttpRequest, status: int, message: str) -> None:
+    request.respond(status, [("content-type", "application/json")], json.dumps({"message": message}).encode())

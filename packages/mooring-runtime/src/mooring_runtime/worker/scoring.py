@@ -29,6 +29,7 @@ FAILED = "An unexpected error occurred in scoring script. Check the logs for mor
 UNSERIALISABLE = (
     "The scoring script returned a value that is not JSON serializable. Check the logs for more info."
 )
+TOO_LONG = "The scoring script returned {} bytes. An answer that is not streamed may have {}."
 NOT_AS_MANY = "a batched run() must return a list with one result for each input: it got {} and returned {}"
 NO_STREAM = "a batched run() cannot stream: the message of an AMLResponse was a generator"
 FORM = (
@@ -224,6 +225,15 @@ class Scorer:
         return self._encoded(result, request_id, milliseconds(begin))
 
     def _encoded(self, result, request_id, spent):
+        answer = self._framed(result, request_id, spent)
+        size = len(answer[2])
+        if size <= frames.MAX_ANSWER:
+            return answer
+        message = TOO_LONG.format(size, frames.MAX_ANSWER)
+        log.write("mooring: request {}: {}\n".format(request_id, message))
+        return reply(500, {"message": message}, failed=True)
+
+    def _framed(self, result, request_id, spent):
         if hasattr(result, "status_code") and hasattr(result, "get_data"):
             try:
                 return self._response(result, spent)
