@@ -14,7 +14,7 @@ import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring_runtime.front import http_connection, http_engine, patience
+from mooring_runtime.front import http_connection, http_engine, http_outlet, patience
 from mooring_runtime.front.exchange import Exchange
 from mooring_runtime.front.http_engine import HttpEngine
 from mooring_runtime.front.http_request import DISCARD
@@ -23,6 +23,7 @@ from mooring_runtime.front.stream import BodyStream
 
 LIMIT = 1000
 LONG = 8 * SLICE + 5
+MIDDLE = SLICE // 2
 POST = b"POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"
 
 
@@ -41,6 +42,8 @@ class Echo:
         elif exchange.path == "/long":
             exchange.finished = lambda _: self.taken.set()
             exchange.read(LIMIT, lambda body: exchange.respond(200, [], body * LONG), lambda: None)
+        elif exchange.path == "/middle":
+            exchange.read(LIMIT, lambda body: exchange.respond(200, [], body * MIDDLE), lambda: None)
         elif exchange.path == "/stream":
             self.stream = BodyStream(b"first", lambda _: None, lambda: self.gone.append("stream"))
             exchange.respond_stream(200, [("content-type", "text/plain")], self.stream)
@@ -378,11 +381,15 @@ def test_a_byte_now_and_then_is_not_enough(limit: str, head: bytes, monkeypatch:
         reader, writer = await world.connect()
         writer.write(head)
         await until(lambda: any(c._unread or c._reading for c in world.engine._connections))
-        answer = asyncio.create_task(reader.read())
-        while not answer.done():
-            writer.write(b"x")
-            await asyncio.sleep(0.01)
-        assert answer.result().startswith(b"HTTP/1.1 408 ")
+        (connection,) = world.engine._connections
+
+        def another() -> bool:
+            if not connection.closing:
+                writer.write(b"x")
+            return connection.closing
+
+        await until(another)
+        assert await reader.readuntil(b" 408 ") == b"HTTP/1.1 408 "
         writer.close()
 
     play(scene)
@@ -392,8 +399,12 @@ def test_what_stands_behind_a_chunked_body() -> None:
     async def scene(world: World) -> None:
         head = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n"
         assert await world.ask(head + b"Host: y\r\n\r\n") == ok(b"POST /a  x 1")
-        endless = b"X: " + b"x" * (http_connection.MAX_HEAD + 1)
-        assert (await world.ask(head, endless, eof=False)).startswith(b"HTTP/1.1 431 ")
+        reader, writer = await world.connect()
+        writer.write(head)
+        await until(lambda: any(c._reading for c in world.engine._connections))
+        writer.write(b"X: " + b"x" * http_connection.MAX_HEAD)
+        assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
+        writer.close()
 
     play(scene)
 
@@ -408,13 +419,39 @@ def test_long_answers() -> None:
 
 
 def test_a_caller_that_does_not_take_a_long_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_connection, "SEND_SECONDS", 0.1)
+    monkeypatch.setattr(http_outlet, "SEND_SECONDS", 0.1)
 
     async def scene(world: World) -> None:
         with socket.create_connection(("127.0.0.1", world.port)) as caller:
             caller.setblocking(False)
             await world.engine.loop.sock_sendall(caller, POST % (b"long", 1, b"x"))
             await asyncio.wait_for(world.app.taken.wait(), 30)
+            await until(lambda: not world.engine._connections)
+
+    play(scene)
+
+
+def test_a_caller_that_asks_and_asks_and_takes_nothing() -> None:
+    async def scene(world: World) -> None:
+        question = POST % (b"middle", 1, b"x")
+        with socket.create_connection(("127.0.0.1", world.port)) as caller:
+            caller.setblocking(False)
+            asking = asyncio.create_task(world.engine.loop.sock_sendall(caller, question * 100))
+            await until(lambda: any(c.outlet.room and c._pending for c in world.engine._connections))
+            (connection,) = world.engine._connections
+            assert connection._transport is not None
+            # What is high water, and one answer more.
+            assert connection._transport.get_write_buffer_size() <= http_outlet.HIGH_WATER + MIDDLE + 1000
+            taken = 0
+            while taken < 100 * MIDDLE:
+                taken += len(await world.engine.loop.sock_recv(caller, 1 << 20))
+            await asking
+            await until(lambda: connection.outlet.room is None and not connection._pending)
+            # Once more, and now it is let go.
+            await world.engine.loop.sock_sendall(caller, question * 100)
+            await until(lambda: connection.outlet.room is not None and bool(connection._pending))
+            connection.overdue(world.engine.loop.time() + 1000)
+            connection.overdue(world.engine.loop.time() + 1000)
             await until(lambda: not world.engine._connections)
 
     play(scene)

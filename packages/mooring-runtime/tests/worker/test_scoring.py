@@ -142,7 +142,7 @@ def test_an_answer_that_is_too_long(monkeypatch: pytest.MonkeyPatch, logged: Log
 
 
 def test_long_parts_of_a_streamed_answer_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frames, "MAX_ANSWER", 8)
+    monkeypatch.setattr(frames, "MAX_PART", 8)
     scorer = Scorer(lambda _: Response(iter([b"", b"0123456789", "1"]), 200), RUNNING)
     _, head, body = scorer.answer(frames.TEXT, b"i", b"")
     assert json.loads(head)["stream"] is True

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
-import struct
 from collections import deque
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, cast
@@ -14,16 +12,14 @@ import httptools
 
 from mooring_runtime.front.exchange import Headers
 from mooring_runtime.front.http_head import target_of
-from mooring_runtime.front.http_request import CallerStalled, HttpRequest
+from mooring_runtime.front.http_outlet import HttpOutlet
+from mooring_runtime.front.http_request import HttpRequest
 from mooring_runtime.front.patience import Patience
 
 if TYPE_CHECKING:
     from mooring_runtime.front.http_engine import HttpEngine
 
 MAX_HEAD = 1 << 16
-HIGH_WATER = 1 << 20
-# A caller that takes nothing of a body for so long is given up: it holds a worker, or memory.
-SEND_SECONDS = 60.0
 
 
 class HttpConnection(asyncio.Protocol):
@@ -33,10 +29,13 @@ class HttpConnection(asyncio.Protocol):
         engine: what it belongs to.
 
     Attributes:
+        outlet: what goes out; there is one once there is a caller.
         lost: the caller has gone.
         closing: no further request is taken.
         current: the request that is being read or answered.
     """
+
+    outlet: HttpOutlet
 
     def __init__(self, engine: HttpEngine) -> None:
         self._engine = engine
@@ -50,7 +49,6 @@ class HttpConnection(asyncio.Protocol):
         self._patience = Patience(self._loop.time())
         self._reading: HttpRequest | None = None
         self._pending: deque[tuple[HttpRequest, list[bytes]]] = deque()
-        self._room: asyncio.Future[None] | None = None
         self._paused = False
         self._half_closed = False
         self.current: HttpRequest | None = None
@@ -67,7 +65,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A caller has come."""
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        self.outlet = HttpOutlet(self._transport)
         peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self.client = peer[0] if peer else ""
         self.server = f"{own[0]}:{own[1]}" if own else ""
@@ -129,7 +127,7 @@ class HttpConnection(asyncio.Protocol):
             keep_alive=parser.should_keep_alive() and not parser.should_upgrade(),
         )
         self._reading = request
-        if self.current is None:
+        if self.current is None and not self._pending and self.outlet.room is None:
             self.current = request
             self._engine.app.handle(request)
         else:
@@ -158,11 +156,6 @@ class HttpConnection(asyncio.Protocol):
 
     # For the request
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Sends bytes."""
-        if self._transport is not None and not self.lost:
-            self._transport.write(data)
-
     def finished(self, request: HttpRequest) -> None:
         """A request has been answered, or been read to its end after that."""
         if request is not self.current or not request.answered:
@@ -182,7 +175,7 @@ class HttpConnection(asyncio.Protocol):
             self.close()
 
     def _next(self) -> None:
-        if self.current is not None or not self._pending or self.lost:
+        if self.current is not None or not self._pending or self.lost or self.outlet.room is not None:
             return
         request, parts = self._pending.popleft()
         self.current = request
@@ -201,45 +194,15 @@ class HttpConnection(asyncio.Protocol):
         """Runs what sends a body in parts."""
         self._engine.spawn(sending)
 
-    async def room(self) -> None:
-        """Waits until more may be sent.
-
-        Raises:
-            CallerStalled: nothing moved for too long.
-        """
-        transport = self._transport
-        while self._room is not None and transport is not None and not self.lost:
-            before = transport.get_write_buffer_size()
-            await asyncio.wait((self._room,), timeout=SEND_SECONDS)
-            if self._room is not None and transport.get_write_buffer_size() >= before:
-                raise CallerStalled
-
     def pause_writing(self) -> None:
         """The caller is slower than we are."""
-        self._room = self._loop.create_future()
+        self.outlet.pause()
 
     def resume_writing(self) -> None:
         """It has caught up."""
-        room, self._room = self._room, None
-        if room is not None and not room.done():
-            room.set_result(None)
-
-    def cut(self, *, reset: bool) -> None:
-        """Ends the connection so that the caller sees that the answer is not complete.
-
-        Args:
-            reset: throw away what is not sent yet; where the end of the connection would be that of the body.
-        """
-        if self._transport is None:
-            return
-        if not reset:
-            self._transport.close()
-            return
-        raw = self._transport.get_extra_info("socket")
-        if raw is not None:
-            # With a reset instead of an orderly end, which would look like the end of the body.
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._transport.abort()
+        self.outlet.resume()
+        if self._pending:
+            self._loop.call_soon(self._next)
 
     def close(self) -> None:
         """Ends the connection when what was written has been sent."""
@@ -282,11 +245,14 @@ class HttpConnection(asyncio.Protocol):
 
     def overdue(self, now: float) -> None:
         """Ends the connection if what the caller must send has not come in time."""
-        if self._half_closed and self._reset():
+        if self._transport is None:
             return
-        if self._transport is None or now < self._patience.until:
+        if self._half_closed and self.outlet.refused():
+            self._transport.abort()
             return
-        if self._reading is not self.current:
+        if now < self._patience.until:
+            return
+        if self.current is not None and self.current is not self._reading:
             return  # it waits for us
         if self.closing or (self.current is not None and self.current.answered):
             self._transport.abort()
@@ -294,14 +260,6 @@ class HttpConnection(asyncio.Protocol):
             self._refuse(408, "The request did not come to its end in time.")
         else:
             self.close()
-
-    def _reset(self) -> bool:
-        """Whether a caller that sends no more has refused what it was sent; nothing is read that would tell."""
-        raw = None if self._transport is None else self._transport.get_extra_info("socket")
-        if self._transport is None or raw is None or not raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            return False
-        self._transport.abort()
-        return True
 
     def eof_received(self) -> bool:
         """The caller sends no more; it may still wait for its answer."""
@@ -317,7 +275,7 @@ class HttpConnection(asyncio.Protocol):
         self.lost = True
         self.closing = True
         self._pending.clear()
-        self.resume_writing()
+        self.outlet.close()
         if self.current is not None:
             if self.current.gone is not None:
                 gone, self.current.gone = self.current.gone, None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mooring_runtime.front.exchange import Exchange, Headers
 from mooring_runtime.front.http_head import header_lines, status_line
+from mooring_runtime.front.http_outlet import CallerStalled
 from mooring_runtime.front.outlet import SLICE
 from mooring_runtime.front.stream import BodyStream, StreamBroken
 
@@ -23,10 +24,6 @@ DISCARD = 16 << 20
 JOINED = 1 << 16
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 WITHOUT_BODY = frozenset((204, 304))
-
-
-class CallerStalled(Exception):
-    """The caller has taken nothing for too long."""
 
 
 class HttpRequest:
@@ -143,7 +140,7 @@ class HttpRequest:
         self._whole = whole
         self._too_large = too_large
         if not self.complete and self._index.get("expect", "").lower() == "100-continue":
-            self._connection.write(CONTINUE)
+            self._connection.outlet.write(CONTINUE)
 
     def feed(self, data: bytes) -> None:
         """A part of the body has come."""
@@ -193,7 +190,7 @@ class HttpRequest:
             gone()
         elif self._version == "1.1":
             # One that has gone answers this with a reset, and its request need not be run.
-            self._connection.write(CONTINUE)
+            self._connection.outlet.write(CONTINUE)
 
     # The answer
 
@@ -213,12 +210,12 @@ class HttpRequest:
                 body = b""
         text = (head + "\r\n").encode("ascii")
         if len(body) <= JOINED:
-            self._connection.write(text + body)
+            self._connection.outlet.write(text + body)
         elif len(body) <= SLICE or not self.complete:
-            self._connection.write(text)
-            self._connection.write(body)
+            self._connection.outlet.write(text)
+            self._connection.outlet.write(body)
         else:
-            self._connection.write(text)
+            self._connection.outlet.write(text)
             self.gone = None
             self._connection.spawn(self._send_long(body))
             return
@@ -236,22 +233,19 @@ class HttpRequest:
 
     async def _send(self, status: int, headers: Headers, stream: BodyStream) -> None:
         connection = self._connection
+        outlet = connection.outlet
         sized = any(name == "content-length" for name, _ in headers)
         chunked = not sized and self._version == "1.1"
         if not chunked:
             self.keep_alive = False  # the end of the connection is the end of the body
         framing = "transfer-encoding: chunked\r\n" if chunked else ""
-        connection.write((self._head(status, headers) + framing + "\r\n").encode("ascii"))
+        outlet.write((self._head(status, headers) + framing + "\r\n").encode("ascii"))
         silent = self.method == "HEAD" or status in WITHOUT_BODY
         try:
             while (part := await stream.next()) is not None:
                 if silent:
                     continue
-                if len(part) > SLICE:
-                    await self._send_part(part, chunked=chunked)
-                else:
-                    connection.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
-                    await connection.room()
+                await outlet.pour(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
         except (StreamBroken, CallerStalled) as exc:
             self._break_off(exc, reset=isinstance(exc, CallerStalled) or not (chunked or sized))
             return
@@ -259,42 +253,21 @@ class HttpRequest:
             stream.drop()
         if not connection.lost:
             if chunked and not silent:
-                connection.write(b"0\r\n\r\n")
+                outlet.write(b"0\r\n\r\n")
             self._done()
 
     async def _send_long(self, body: bytes) -> None:
         try:
-            await self._pour(body)
+            await self._connection.outlet.pour(body)
         except CallerStalled as exc:
             self._break_off(exc, reset=True)
             return
         if not self._connection.lost:
             self._done()
 
-    async def _send_part(self, part: bytes, *, chunked: bool) -> None:
-        if chunked:
-            self._connection.write(b"%x\r\n" % len(part))
-        await self._pour(part)
-        if chunked:
-            self._connection.write(b"\r\n")
-
-    async def _pour(self, data: bytes) -> None:
-        """Sends in slices; others have their turn after each.
-
-        Raises:
-            CallerStalled: see `HttpConnection.room`.
-        """
-        view = memoryview(data)
-        for start in range(0, len(data), SLICE):
-            if self._connection.lost:
-                return
-            self._connection.write(view[start : start + SLICE])
-            await asyncio.sleep(0)
-            await self._connection.room()
-
     def _break_off(self, exc: Exception, *, reset: bool) -> None:
         sys.stderr.write(f"an answer broke off: {exc or 'the caller took nothing for too long'}\n")
-        self._connection.cut(reset=reset)
+        self._connection.outlet.cut(reset=reset)
         self.finish()
 
     def _head(self, status: int, headers: Headers) -> str:

@@ -22,10 +22,11 @@ class Body:
         return self
 
     def __next__(self):
-        for part in self._parts:
-            return part
-        self.close()
-        raise StopIteration
+        part = next(self._parts, None)
+        if part is None:
+            self.close()
+            raise StopIteration
+        return part
 
     def close(self):
         """Closes the response, and with it the user's generator."""
@@ -33,10 +34,10 @@ class Body:
 
 
 def pieces(parts):
-    """The parts, cut to what the front takes at once."""
+    """The parts, cut so that the front need not keep long ones."""
     for part in parts:
-        for start in range(0, len(part), frames.MAX_ANSWER):
-            yield part[start : start + frames.MAX_ANSWER]
+        for start in range(0, len(part), frames.MAX_PART):
+            yield part[start : start + frames.MAX_PART]
 
 
 def milliseconds(begin):

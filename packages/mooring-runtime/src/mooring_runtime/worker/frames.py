@@ -53,8 +53,10 @@ HEADER = struct.Struct("<BBHIII")
 HEADER_SIZE = HEADER.size
 MAX_HEAD = 1 << 20
 MAX_BODY = (1 << 32) - 1
-# Of a worker's answer, or of one part of a streamed one: the front keeps it in its memory, which is not the user's.
+# Of a worker's answer that is not streamed: the front keeps it in its memory, which is not the user's.
 MAX_ANSWER = 1 << 30
+# Of one part of a streamed answer; what the user's generator yields is cut.
+MAX_PART = 1 << 20
 # Longer bodies are collected by themselves, so that they need not be cut out of what came, which copies them.
 LONG = 1 << 16
 
