@@ -324,6 +324,20 @@ def test_streams() -> None:
     play(scene)
 
 
+def test_a_caller_that_sends_no_more_while_it_gets_a_stream_is_taken_for_gone() -> None:
+    async def scene(world: World) -> None:
+        reader, writer = await world.connect()
+        writer.write(b"GET /stream HTTP/1.1\r\n\r\n")
+        await reader.readuntil(b"first\r\n")
+        writer.write_eof()
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        await until(lambda: world.app.gone == ["stream"])
+        writer.close()
+
+    play(scene)
+
+
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
 def test_a_stream_that_breaks_off_is_not_taken_for_whole(version: bytes) -> None:
     async def scene(world: World) -> None:

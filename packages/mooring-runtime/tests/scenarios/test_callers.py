@@ -157,9 +157,32 @@ def run(request): return AMLResponse(request.get_data(), 200)
 """
 
 
+def others_are_answered(service: Service) -> None:
+    assert service.post(b"mine").body == b"mine"
+    assert service.get("/livez").status == 200
+
+
+def test_others_are_answered_while_a_long_body_is_under_way(tmp_path: Path) -> None:
+    body = bytes(range(256)) * (1 << 17)
+    with running(tmp_path) as service:
+        service.apply(ECHO, workers=2)
+        service.ready()
+        with connect(service) as connection:
+            connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body[:-1])
+            others_are_answered(service)
+            connection.sendall(body[-1:])
+            assert connection.recv(1) == b"H"
+            # The caller takes no more of its answer for the time being.
+            others_are_answered(service)
+            with connection.makefile("rb") as reader:
+                head = b"".join(iter(reader.readline, b"\r\n"))
+                assert b"content-length: %d\r\n" % len(body) in head
+                assert reader.read(len(body)) == body
+
+
 @pytest.mark.full
-def test_others_are_answered_while_a_long_body_goes_in_and_out(tmp_path: Path) -> None:
-    size = 300 << 20
+@pytest.mark.parametrize("size", [512 << 20, 1 << 30])
+def test_others_are_answered_while_a_very_long_body_goes_in_and_out(tmp_path: Path, size: int) -> None:
     limits = {"max_request_bytes": size, "scoring_timeout_ms": 300000}
     answers: list[Answer] = []
     with running(tmp_path) as service:
@@ -171,7 +194,7 @@ def test_others_are_answered_while_a_long_body_goes_in_and_out(tmp_path: Path) -
         sending.start()
         others = 0
         while sending.is_alive():
-            assert service.post(b"mine").body == b"mine"
+            others_are_answered(service)
             others += not answers
         sending.join()
         assert [answer.status for answer in answers] == [200]

@@ -186,8 +186,8 @@ class HttpRequest:
         if self.gone is None:
             return
         if self.streaming:
-            gone, self.gone = self.gone, None
-            gone()
+            # What it has got must not look whole.
+            self._connection.outlet.cut(reset=True)
         elif self._version == "1.1":
             # One that has gone answers this with a reset, and its request need not be run.
             self._connection.outlet.write(CONTINUE)

@@ -24,7 +24,10 @@ from .request import Request, query_object
 from .schema import HEADERS, BadRequest
 
 RAW_MARK = "_mooring_rawhttp"
-BATCHED_MARK = "_mooring_batched"  # see fallback/mooring/scoring.py
+# See fallback/mooring/scoring.py. A class has the second: what an exception itself says of its attributes does not count.
+BATCHED_MARK = "_mooring_batched"
+BAD_REQUEST_MARK = "mooring_status"
+BAD_REQUEST = 400
 FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
 UNSERIALISABLE = (
     "The scoring script returned a value that is not JSON serializable. Check the logs for more info."
@@ -254,9 +257,8 @@ class Scorer:
         return self._refused(exc, request_id)
 
     def _refused(self, exc, request_id):
-        status = getattr(exc, "mooring_status", None)
-        if status is not None:
-            return reply(status, {"message": str(exc)})
+        if getattr(type(exc), BAD_REQUEST_MARK, None) == BAD_REQUEST:
+            return reply(BAD_REQUEST, {"message": str(exc)})
         self.log(request_id, "run() raised an exception", user_traceback(exc))
         return reply(500, {"message": FAILED}, failed=True)
 
