@@ -56,7 +56,7 @@ def together(service: Service, gate: Path, *bodies: str) -> list[Answer]:
         waiting: list[Future[Answer]] = []
         for number, body in enumerate(bodies):
             waiting.append(pool.submit(service.post, body.encode(), x_ms_request_id=f"r{number}"))
-            queued = f"\nmooring_queue_length {number + 1}.0\n".encode()
+            queued = f"\nmooring_queue_length {number + 1}\n".encode()
             until(lambda queued=queued: queued in service.get("/metrics").body, f"{body} waits")
         gate.touch()
         assert held.result().json() == ["hold", 1]

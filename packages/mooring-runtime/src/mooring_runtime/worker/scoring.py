@@ -24,7 +24,7 @@ from .request import Request, query_object
 from .schema import HEADERS, BadRequest
 
 RAW_MARK = "_mooring_rawhttp"
-# See fallback/mooring/scoring.py. A class has the second: what an exception itself says of its attributes does not count.
+# See fallback/mooring/scoring.py. The second counts on a class only: an exception may answer for any attribute.
 BATCHED_MARK = "_mooring_batched"
 BAD_REQUEST_MARK = "mooring_status"
 BAD_REQUEST = 400
