@@ -180,7 +180,7 @@ def test_what_is_no_certificate(service: Service, authority: Authority) -> None:
     service.restart()
     assert service.failed()["code"] == "CertificateUnusable"
     authority.issue()
-    service.client.wait(lambda seen: seen["phase"] == "Ready", 30)
+    service.client.wait(lambda seen: seen["phase"] == "Ready", 120)
     assert service.post(b"1").status == 200
 
 
