@@ -22,6 +22,9 @@ from azureml.core import Workspace
 
 ws = Workspace("sub", "rg", "ws")
 mlflow.set_tracking_uri(ws.get_mlflow_tracking_uri())
+with mlflow.start_run() as unnamed:
+    pass
+assert mlflow.get_experiment(unnamed.info.experiment_id).name == "Default"
 mlflow.set_experiment("by-mlflow")
 folder = pathlib.Path("files/sub")
 folder.mkdir(parents=True, exist_ok=True)

@@ -66,7 +66,7 @@ class TrackingData:
     def _take(self, folder: Path, copy: Path) -> None:
         # First: what it names is on disk then.
         snapshot(folder / DATABASE, copy / DATABASE)
-        paths = []
+        paths: list[str] = []
         for path in _files(folder / ARTIFACTS):
             link = copy / str(len(paths))
             try:
