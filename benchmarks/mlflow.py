@@ -156,7 +156,7 @@ def side_by_side(
     for number in range(rounds):
         for each, app in apps.items():
             sys.stderr.write(f"round {number + 1} of {rounds}: {each.name}\n")
-            visits[each].append(visit(each, app, question, seconds))
+            visits[each].append(visit(each, app, question, seconds, [CONNECTIONS]))
     for each, seen in visits.items():
         samples = [one.samples[CONNECTIONS] for one in seen]
         table.text(

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import sqlite3
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from mlflow_support import API, FILES, OTHER, begin, get
-from support import WS, RunningServer, kill_all
+from support import WS, RunningServer, eventually, kill_all
 
 MOORING = str(Path(sys.executable).with_name("mooring"))
 
 
+def environ(home: Path) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("MOORING_")}
+    return {**kept, "MOORING_HOME": str(home)}
+
+
 def mooring(home: Path, *arguments: str) -> str:
-    variables = {k: v for k, v in os.environ.items() if not k.startswith("MOORING_")}
     done = subprocess.run(
         [MOORING, *arguments],
-        env={**variables, "MOORING_HOME": str(home)},
+        env=environ(home),
         capture_output=True,
         text=True,
         check=False,
@@ -100,3 +108,144 @@ def test_runs_are_backed_up_and_go_with_their_workspace(tmp_path: Path) -> None:
         restored.close()
     finally:
         kill_all(restored.home)
+
+
+@pytest.fixture
+def logging(tmp_path: Path) -> Iterator[tuple[RunningServer, dict[str, str], list[int]]]:
+    """A server, a run that is logged to all the time, and the steps that were answered: a metric and a file each."""
+    server = RunningServer(tmp_path / "home").start()
+    stop = threading.Event()
+    done: list[int] = []
+    try:
+        assert server.client.put(WS, json={}).status_code == 201
+        run = begin(server)
+        below = f"{WS}{FILES}/{run['artifact_uri'].partition(':/')[2]}"
+
+        def log() -> None:
+            for step in itertools.count():
+                metric = {"run_id": run["run_id"], "key": "loss", "value": step, "timestamp": 1, "step": step}
+                if stop.is_set():
+                    return
+                assert server.client.post(f"{WS}{API}/runs/log-metric", json=metric).status_code == 200
+                assert server.client.put(f"{below}/{step}", content=content(step)).status_code == 200
+                done.append(step)
+
+        thread = threading.Thread(target=log)
+        thread.start()
+        try:
+            eventually(lambda: len(done) > 5 or not thread.is_alive(), "it is logged to", 120)
+            yield server, run, done
+            assert thread.is_alive(), "every step was answered"
+        finally:
+            stop.set()
+            thread.join(60)
+        server.close()
+    finally:
+        kill_all(server.home)
+
+
+def content(step: int) -> bytes:
+    return step.to_bytes(8, "big") * 50_000
+
+
+def check(home: Path, run: dict[str, str], least: int) -> None:
+    """A restored run has all steps up to some one, and whole files."""
+    with closing(sqlite3.connect(home / "mlflow" / "mlflow.db")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        found = database.execute("SELECT step FROM metrics WHERE run_uuid = ? ORDER BY step", [run["run_id"]])
+        steps = [step for (step,) in found]
+    files = {
+        int(path.name): path.read_bytes()
+        for path in (home / "mlflow" / "artifacts").rglob("*")
+        if path.is_file()
+    }
+    assert steps == list(range(len(steps)))
+    assert len(steps) >= least
+    # Files are taken after the rows: none that a row's step came after is missing.
+    assert set(files) >= set(range(len(steps) - 1))
+    assert files == {step: content(step) for step in files}
+
+
+@pytest.mark.full
+def test_a_backup_while_a_run_is_logged(
+    logging: tuple[RunningServer, dict[str, str], list[int]], tmp_path: Path
+) -> None:
+    server, run, done = logging
+    for number in range(3):
+        before = len(done)
+        mooring(server.home, "backup", str(tmp_path / f"{number}.tar"))
+        other = tmp_path / f"restored{number}"
+        mooring(other, "restore", str(tmp_path / f"{number}.tar"))
+        check(other, run, before)
+
+
+@pytest.mark.full
+def test_killed_backups_and_restores_leave_no_half_of_it(
+    logging: tuple[RunningServer, dict[str, str], list[int]], tmp_path: Path
+) -> None:
+    server, run, done = logging
+    chance = random.Random(3)
+    file = tmp_path / "b.tar"
+    kept = server.home / "cache" / "tmp"
+    for _ in range(5):
+        process = subprocess.Popen(
+            [MOORING, "backup", str(file)], env=environ(server.home), stderr=subprocess.DEVNULL
+        )
+        try:
+            process.wait(chance.uniform(0.2, 1.5))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.wait()
+        if file.exists():
+            mooring(server.home, "restore", str(file), "--dry-run")
+            file.unlink()
+    eventually(lambda: not list(kept.glob("backup-*")), "the server lets go of the files")
+    before = len(done)
+    mooring(server.home, "backup", str(file))
+
+    other = tmp_path / "other"
+    command = [sys.executable, "-m", "mooring_server.backup", "restore", str(file), "--home", str(other)]
+    for _ in range(8):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            process.wait(chance.uniform(0.3, 1.2))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.wait()
+        if (other / "restore" / "commit").exists() or (other / "mooring.db").exists():
+            break  # the point of no return: the server completes it
+        assert not (other / "mlflow").exists()
+    else:
+        mooring(other, "restore", str(file))
+    restored = RunningServer(other).start()
+    try:
+        check(other, run, before)
+        assert get(restored, run).status_code == 200
+        restored.close()
+    finally:
+        kill_all(other)
+
+
+@pytest.mark.full
+def test_a_server_that_dies_during_a_backup_leaves_no_copies(tmp_path: Path) -> None:
+    server = RunningServer(tmp_path / "home").start()
+    try:
+        run, path = fill(server, WS)
+        for number in range(20):
+            put = server.client.put(f"{path.rpartition('/')[0]}/{number}", content=os.urandom(4_000_000))
+            assert put.status_code == 200
+        file = tmp_path / "b.tar"
+        kept = server.home / "cache" / "tmp"
+        process = subprocess.Popen(
+            [MOORING, "backup", str(file)], env=environ(server.home), stderr=subprocess.DEVNULL
+        )
+        eventually(lambda: list(kept.glob("backup-*")) or process.poll() is not None, "it has begun", 60)
+        server.kill()
+        process.wait(120)
+        server.start()
+        assert not list(kept.glob("backup-*"))
+        mooring(server.home, "backup", str(file), "--force")
+        assert get(server, run).status_code == 200
+        server.close()
+    finally:
+        kill_all(server.home)

@@ -82,8 +82,8 @@ def test_runs_and_artifacts_come_back(home: Home, tmp_path: Path) -> None:
     assert artifacts(other) == ARTIFACTS
     assert runs(other) == ["first"]
     assert sorted(p.name for p in (other.path / "mlflow").iterdir()) == ["artifacts", "mlflow.db"]
-    for file in (other.path / "mlflow").rglob("*"):
-        assert file.stat().st_mode & 0o077 == 0, file
+    # Nobody else enters it, whatever is below.
+    assert (other.path / "mlflow").stat().st_mode & 0o077 == 0
     assert not list((home.cache / "tmp").iterdir())
 
 

@@ -147,8 +147,10 @@ def _prepare(staging: Path) -> list[str]:
     """Ready the database for another place and time; the names of services whose port somebody else has now."""
     (staging / "services").mkdir(mode=0o700)
     (staging / "content").mkdir(mode=0o700, exist_ok=True)
-    tracking_data.place(staging / tracking_data.FOLDER)
-    (staging / tracking_data.FOLDER).mkdir(mode=0o700, exist_ok=True)
+    tracking = staging / tracking_data.FOLDER
+    tracking_data.place(tracking)
+    tracking.mkdir(exist_ok=True)
+    tracking.chmod(0o700)
     moved = []
     try:
         with closing(sqlite3.connect(staging / "mooring.db")) as connection:
