@@ -29,7 +29,7 @@ mlflow.set_experiment("by-mlflow")
 folder = pathlib.Path("files/sub")
 folder.mkdir(parents=True, exist_ok=True)
 (folder / "b c.txt").write_text("below")
-pathlib.Path("files/a.bin").write_bytes(os.urandom(40_000_000))
+pathlib.Path("files/a.bin").write_bytes(os.urandom(4_000_000))
 with mlflow.start_run() as run:
     mlflow.log_metric("mse", 1.5)
     mlflow.log_param("alpha", "0.3")
