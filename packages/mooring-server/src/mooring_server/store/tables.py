@@ -268,6 +268,18 @@ class TokenWorkspace(Base):
     )
 
 
+class ResourceGroup(Base):
+    """A resource group that was made by name; others are there because a workspace is in them."""
+
+    __tablename__ = "resource_groups"
+    key: Mapped[str] = mapped_column(primary_key=True)
+    subscription: Mapped[str]
+    name: Mapped[str]
+    location: Mapped[str]
+    tags: Mapped[Json]
+    created: Mapped[str]
+
+
 # Lists are newest first: the identity comes last in their indexes, so that a page is read and nothing is sorted.
 Index("ix_models_workspace_name", Model.workspace_id, Model.name)
 Index("ix_models_workspace_id_id", Model.workspace_id, Model.id)
