@@ -31,6 +31,7 @@ from mooring_server.edges.native import models as model_edge
 from mooring_server.edges.native import operations as operation_edge
 from mooring_server.edges.native import server as server_edge
 from mooring_server.edges.native import services as service_edge
+from mooring_server.edges.native import storage as storage_edge
 from mooring_server.edges.native import tokens as token_edge
 from mooring_server.edges.native import workspaces as workspace_edge
 from mooring_server.edges.native.common import ROOT
@@ -50,6 +51,7 @@ from mooring_server.services.registries import Registries
 from mooring_server.services.repositories import Repositories
 from mooring_server.services.resource_groups import ResourceGroups
 from mooring_server.services.sign_ins import SignIns
+from mooring_server.services.storage.accounts import StorageAccounts
 from mooring_server.services.tokens import Tokens
 from mooring_server.services.webservices import SCOPES, Webservices
 from mooring_server.services.workspaces import Workspaces
@@ -159,6 +161,7 @@ def create_app(
     for collection in SCOPES:
         services = Webservices(context, collection)
         app.include_router(service_edge.routes(services, collection, target))
+    app.include_router(storage_edge.routes(StorageAccounts(context)))
     app.include_router(operation_edge.routes(operations, context.signals))
     app.include_router(registry_app(store, repositories, authenticate_registry))
     groups = ResourceGroups(context)

@@ -99,3 +99,11 @@ def workspace_id(subscription: str, resource_group: str, name: str) -> str:
         f"/subscriptions/{subscription}/resourceGroups/{resource_group}"
         f"/providers/Microsoft.MachineLearningServices/workspaces/{name}"
     )
+
+
+def storage_account_id(subscription: str, resource_group: str, name: str) -> str:
+    """The ARM id of a storage account."""
+    return (
+        f"/subscriptions/{subscription}/resourceGroups/{resource_group}"
+        f"/providers/Microsoft.Storage/storageAccounts/{name}"
+    )

@@ -12,7 +12,8 @@ from mooring_server.domain.access import Principal
 from mooring_server.domain.errors import Conflict, InvalidRequest, NotFound
 from mooring_server.domain.names import check_name
 from mooring_server.services.context import Context, GroupRef
-from mooring_server.store.tables import ResourceGroup, Workspace, now
+from mooring_server.store.arm_tables import ResourceGroup
+from mooring_server.store.tables import Workspace, now
 
 # The subscription of a machine whose user never named one; the client's commands begin there, too.
 DEFAULT_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"

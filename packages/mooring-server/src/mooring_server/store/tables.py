@@ -268,15 +268,27 @@ class TokenWorkspace(Base):
     )
 
 
-class ResourceGroup(Base):
-    """A resource group that was made by name; others are there because a workspace is in them."""
+class StorageAccount(Base):
+    """A storage account; its containers and queues are in a database of its own below ``storage/`` (`store.storage`).
 
-    __tablename__ = "resource_groups"
-    key: Mapped[str] = mapped_column(primary_key=True)
+    The name is one for all groups, as in Azure. ``uid`` names the directory, so that an account that is made again
+    under the name of a deleted one never sees what that one held.
+    """
+
+    __tablename__ = "storage_accounts"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uid: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str] = mapped_column(unique=True)
     subscription: Mapped[str]
-    name: Mapped[str]
+    resource_group: Mapped[str]
     location: Mapped[str]
+    kind: Mapped[str]
+    sku: Mapped[str]
     tags: Mapped[Json]
+    key1: Mapped[str]
+    key2: Mapped[str]
+    key1_created: Mapped[str]
+    key2_created: Mapped[str]
     created: Mapped[str]
 
 
