@@ -20,10 +20,11 @@ from mooring_server.controllers.runner import Runner
 from mooring_server.controllers.webservices import ServiceController
 from mooring_server.domain.access import Principal
 from mooring_server.domain.init_timeout import DEFAULT_INIT_SECONDS
-from mooring_server.edges.arm import TOKEN_USER, ArmServices, add_arm, registry_of_token
+from mooring_server.edges.arm import TOKEN_USER, ArmParts, add_arm, registry_of_token
 from mooring_server.edges.attempts import Attempts
 from mooring_server.edges.audit import AuditLog
 from mooring_server.edges.mlflow import proxy as mlflow_edge
+from mooring_server.edges.native import az as az_edge
 from mooring_server.edges.native import backup as backup_edge
 from mooring_server.edges.native import checks as check_edge
 from mooring_server.edges.native import images as image_edge
@@ -47,6 +48,7 @@ from mooring_server.services.environments import Environments
 from mooring_server.services.images import Images
 from mooring_server.services.models import Models
 from mooring_server.services.operations import Operations
+from mooring_server.services.plans import Plans
 from mooring_server.services.registries import Registries
 from mooring_server.services.repositories import Repositories
 from mooring_server.services.resource_groups import ResourceGroups
@@ -75,6 +77,7 @@ def create_app(
     *,
     token: str,
     address: str,
+    az: az_edge.Listener | None = None,
     scheme: str = "http",
     init_seconds: float = DEFAULT_INIT_SECONDS,
 ) -> FastAPI:
@@ -84,6 +87,7 @@ def create_app(
         home: its data directory; the caller holds its lock.
         token: what callers of the native API must show.
         address: ``host:port`` under which it is reached.
+        az: opens the listener for `az`; None where there is none.
         scheme: ``https`` when it speaks TLS.
         init_seconds: what ``init()`` may take where the image does not say.
     """
@@ -134,23 +138,15 @@ def create_app(
         lifespan=lifespan,
     )
     tokens, audit = Tokens(context), AuditLog(home.audit)
-    sign_ins = SignIns(tokens, bytes.fromhex(context.sign("sign-ins")))
-    registries, repositories = Registries(context), Repositories(context)
-
-    def authenticate(shown: str) -> Principal | None:
-        return tokens.authenticate(shown) or sign_ins.authenticate(shown)
-
-    def authenticate_registry(user: str, password: str) -> str | None:
-        if user == TOKEN_USER:
-            return registry_of_token(sign_ins, registries, password)
-        return workspaces.authenticate_registry(user, password)
-
-    app.add_middleware(Guard, gate=Gate(token, authenticate, Attempts(), audit))
+    identities = _Identities(context, tokens, workspaces)
+    app.add_middleware(Guard, gate=Gate(token, identities.authenticate, Attempts(), audit))
     install_error_handlers(app, home.path)
 
     app.include_router(server_edge.routes(home, started))
     app.include_router(backup_edge.routes(lambda: Backup(home, store, context.retention)))
     app.include_router(token_edge.routes(tokens, audit))
+    if az is not None:
+        app.include_router(az_edge.routes(az, identities.sign_ins.tenant))
     app.include_router(check_edge.routes(home, context.db))
     app.include_router(workspace_edge.routes(workspaces))
     app.include_router(mlflow_edge.routes(workspaces, tracking, external_tracking(os.environ)))
@@ -161,11 +157,20 @@ def create_app(
     for collection in SCOPES:
         services = Webservices(context, collection)
         app.include_router(service_edge.routes(services, collection, target))
-    app.include_router(storage_edge.routes(StorageAccounts(context)))
+    accounts = StorageAccounts(context)
+    app.include_router(storage_edge.routes(accounts))
     app.include_router(operation_edge.routes(operations, context.signals))
-    app.include_router(registry_app(store, repositories, authenticate_registry))
-    groups = ResourceGroups(context)
-    add_arm(app, ArmServices(sign_ins, groups, registries, repositories, authenticate_registry))
+    repositories = Repositories(context)
+    app.include_router(registry_app(store, repositories, identities.authenticate_registry))
+    plans = Plans(context)
+    groups = ResourceGroups(context, [accounts.delete_group, plans.delete_group])
+    parts = ArmParts(
+        groups=groups,
+        repositories=repositories,
+        accounts=accounts,
+        plans=plans,
+    )
+    add_arm(app, identities, parts)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -178,6 +183,26 @@ def create_app(
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
+
+
+class _Identities:
+    """Who shows a token, and what opens a registry: our own credentials, and those that sign-ins hand out."""
+
+    def __init__(self, context: Context, tokens: Tokens, workspaces: Workspaces) -> None:
+        self._tokens = tokens
+        self._workspaces = workspaces
+        self.registries = Registries(context)
+        self.sign_ins = SignIns(tokens, bytes.fromhex(context.sign("sign-ins")))
+
+    def authenticate(self, token: str) -> Principal | None:
+        """Who shows it, or None."""
+        return self._tokens.authenticate(token) or self.sign_ins.authenticate(token)
+
+    def authenticate_registry(self, user: str, password: str) -> str | None:
+        """The registry that they open, or None."""
+        if user == TOKEN_USER:
+            return registry_of_token(self.sign_ins, self.registries, password)
+        return self._workspaces.authenticate_registry(user, password)
 
 
 class _Tidied(Protocol):

@@ -35,6 +35,7 @@ _RULES: Mapping[str, tuple[re.Pattern[str], str]] = MappingProxyType(
             re.compile(r"[\w\-\.\(\)]{0,89}[\w\-\(\)]"),
             "1 to 90 letters, digits, '_', '-', '(', ')' or '.', not ending with '.'",
         ),
+        "App Service plan": (re.compile(r"[a-zA-Z0-9-]{1,60}"), "1 to 60 letters, digits or '-'"),
         "token": (
             re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-\._]{0,63}"),
             "1 to 64 letters, digits, '-', '.' or '_', beginning with a letter or digit",
