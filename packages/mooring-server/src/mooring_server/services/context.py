@@ -28,6 +28,19 @@ class WorkspaceRef:
     name: str
 
 
+@dataclass(frozen=True)
+class GroupRef:
+    """The names by which a caller speaks of a resource group."""
+
+    subscription: str
+    name: str
+
+    @property
+    def key(self) -> str:
+        """Its identity; Azure compares these names without regard to case."""
+        return f"{self.subscription}/{self.name}".lower()
+
+
 def _unsigned(_path: str) -> str:
     """Where nobody serves links, they need no signature."""
     return ""

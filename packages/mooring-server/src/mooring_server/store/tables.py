@@ -268,6 +268,30 @@ class TokenWorkspace(Base):
     )
 
 
+class StorageAccount(Base):
+    """A storage account; its containers and queues are in a database of its own below ``storage/`` (`store.storage`).
+
+    The name is one for all groups, as in Azure. ``uid`` names the directory, so that an account that is made again
+    under the name of a deleted one never sees what that one held.
+    """
+
+    __tablename__ = "storage_accounts"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uid: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    subscription: Mapped[str]
+    resource_group: Mapped[str]
+    location: Mapped[str]
+    kind: Mapped[str]
+    sku: Mapped[str]
+    tags: Mapped[Json]
+    key1: Mapped[str]
+    key2: Mapped[str]
+    key1_created: Mapped[str]
+    key2_created: Mapped[str]
+    created: Mapped[str]
+
+
 # Lists are newest first: the identity comes last in their indexes, so that a page is read and nothing is sorted.
 Index("ix_models_workspace_name", Model.workspace_id, Model.name)
 Index("ix_models_workspace_id_id", Model.workspace_id, Model.id)
