@@ -1,36 +1,52 @@
-"""App Service plans. Everything runs on this server, so that a plan is no more than a name and a price tier."""
+"""App Service plans: kept so that apps can name them; nothing is reserved by one here."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from typing_extensions import TypedDict
 
-from mooring_server.domain.errors import InvalidRequest, NotFound
-from mooring_server.domain.names import check_name
+from mooring_server.domain.errors import Conflict, NotFound
+from mooring_server.domain.names import check_name, web_id
 from mooring_server.services.context import Context, GroupRef
 from mooring_server.services.resource_groups import require_group
-from mooring_server.store.arm_tables import AppServicePlan, ResourceGroup
+from mooring_server.store.function_tables import FunctionApp, Plan
 from mooring_server.store.tables import now
 
 
+@dataclass(frozen=True)
+class WebRef:
+    """The names by which a caller speaks of a plan or a function app."""
+
+    group: GroupRef
+    name: str
+
+    @property
+    def key(self) -> str:
+        """Identity of a plan; Azure compares these names without regard to case."""
+        return f"{self.group.key}/{self.name}".lower()
+
+
 class PlanView(TypedDict):
-    """A plan, with ARM's names of fields on one level."""
+    """A plan: the fields of ARM's ``Microsoft.Web/serverfarms``, flat as ``az`` prints them."""
 
     id: str
     name: str
     type: str
     kind: str
     location: str
-    sku: dict[str, Any]
+    resourceGroup: str
+    subscription: str
+    sku: dict[str, str]
     tags: dict[str, str]
     reserved: bool
+    numberOfSites: int
     status: str
     provisioningState: str
-    resourceGroup: str
-    numberOfWorkers: int
+    creationTime: str
 
 
 class Plans:
@@ -39,110 +55,116 @@ class Plans:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def create(self, group: GroupRef, name: str, settings: dict[str, Any]) -> PlanView:
-        """Make a plan, or change one.
+    def create(self, ref: WebRef, settings: dict[str, Any]) -> tuple[PlanView, bool]:
+        """Make a plan, or change one; returns it and whether it is new.
 
         Args:
-            group: where.
-            name: of the plan.
-            settings: ``location``, ``sku`` (an object with ``name``), ``tags``, ``reserved`` (false: for Windows).
+            ref: its names.
+            settings: ``location``, ``sku`` (a name such as ``EP1``) and ``tags``, as far as they are given.
 
         Raises:
             NotFound: ``ResourceGroupNotFound``.
-            InvalidRequest: ``InvalidName``, ``LinuxOnly``.
+            InvalidRequest: ``InvalidName``.
         """
-        check_name("App Service plan", name)
-        if settings.get("reserved") is False:
-            raise InvalidRequest(
-                "LinuxOnly",
-                f"The plan {name!r} would be for Windows, which this server has not.",
-                hint="Add --is-linux.",
-                target=name,
-            )
+        check_name("App Service plan", ref.name)
         with self._context.db.write() as session:
-            found = require_group(session, group)
-            row = session.get(AppServicePlan, (group.key, name.lower()))
-            if row is None:
-                row = AppServicePlan(
-                    group_key=group.key,
-                    key=name.lower(),
-                    name=name,
-                    location=settings.get("location") or found["location"],
-                    sku={"name": "B1"},
-                    kind="linux",
+            group = require_group(session, ref.group)
+            plan = session.get(Plan, ref.key)
+            new = plan is None
+            if plan is None:
+                plan = Plan(
+                    key=ref.key,
+                    group=ref.group.key,
+                    subscription=group["subscription"],
+                    resource_group=group["name"],
+                    name=ref.name,
+                    location=group["location"],
+                    sku="B1",
                     tags={},
                     created=now(),
                 )
-                session.add(row)
-            for field in ("sku", "tags"):
-                if settings.get(field):
-                    setattr(row, field, settings[field])
-            return _view(session, group, row)
+                session.add(plan)
+            for name in ("location", "sku", "tags"):
+                if settings.get(name) is not None:
+                    setattr(plan, name, settings[name])
+            session.flush()
+            return _view(session, plan), new
 
-    def get(self, group: GroupRef, name: str) -> PlanView:
-        """One.
+    def get(self, ref: WebRef) -> PlanView:
+        """One plan.
 
         Raises:
-            NotFound: ``ResourceNotFound``.
+            NotFound: ``PlanNotFound``.
         """
         with self._context.db.read() as session:
-            return _view(session, group, _find(session, group, name))
+            return _view(session, find_plan(session, ref))
 
-    def list(self, group: GroupRef) -> list[PlanView]:
-        """Those of a group, by name."""
-        query = select(AppServicePlan).where(AppServicePlan.group_key == group.key)
+    def list(self, subscription: str, group: GroupRef | None = None) -> list[PlanView]:
+        """The plans of a subscription, or of one of its groups, by name."""
+        query = select(Plan).where(func.lower(Plan.subscription) == subscription.lower())
+        if group is not None:
+            query = query.where(Plan.group == group.key)
         with self._context.db.read() as session:
-            rows = session.scalars(query.order_by(AppServicePlan.key)).all()
-            return [_view(session, group, row) for row in rows]
+            return [_view(session, plan) for plan in session.scalars(query.order_by(Plan.key))]
 
-    def delete(self, group: GroupRef, name: str) -> None:
-        """Delete one.
+    def delete(self, ref: WebRef) -> None:
+        """Delete a plan that no app names.
 
         Raises:
-            NotFound: ``ResourceNotFound``.
+            NotFound: ``PlanNotFound``.
+            Conflict: ``PlanInUse``.
         """
         with self._context.db.write() as session:
-            session.delete(_find(session, group, name))
+            plan = find_plan(session, ref)
+            apps = session.scalars(select(FunctionApp.name).where(FunctionApp.plan == plan.key)).all()
+            if apps:
+                raise Conflict(
+                    "PlanInUse",
+                    f"The plan {plan.name!r} has apps: {', '.join(apps)}.",
+                    hint="Delete them first: mooring functionapp delete.",
+                    target=ref.name,
+                )
+            session.delete(plan)
 
     def delete_group(self, group: GroupRef) -> None:
-        """Delete all of a group."""
+        """See `Contents.delete_group`."""
         with self._context.db.write() as session:
-            session.execute(delete(AppServicePlan).where(AppServicePlan.group_key == group.key))
+            for plan in session.scalars(select(Plan).where(Plan.group == group.key)):
+                session.delete(plan)
 
 
-def _find(session: Session, group: GroupRef, name: str) -> AppServicePlan:
-    row = session.get(AppServicePlan, (group.key, name.lower()))
-    if row is None:
+def find_plan(session: Session, ref: WebRef) -> Plan:
+    """The plan a caller named.
+
+    Raises:
+        NotFound: ``PlanNotFound``.
+    """
+    plan = session.get(Plan, ref.key)
+    if plan is None:
         raise NotFound(
-            "ResourceNotFound",
-            f"The Resource 'Microsoft.Web/serverFarms/{name}' under resource group {group.name!r} was not found.",
-            hint=f"Make it first: az appservice plan create --name {name} -g {group.name} --sku B1 --is-linux.",
-            target=name,
+            "PlanNotFound",
+            f"There is no App Service plan {ref.name!r} in resource group {ref.group.name!r}.",
+            hint=f"Make it: mooring appservice plan create --name {ref.name} --resource-group {ref.group.name}.",
+            target=ref.name,
         )
-    return row
+    return plan
 
 
-def _view(session: Session, group: GroupRef, row: AppServicePlan) -> PlanView:
-    known = session.get(ResourceGroup, group.key)
-    subscription, name = (known.subscription, known.name) if known else (group.subscription, group.name)
-    size = str(row.sku.get("name") or "B1")
+def _view(session: Session, plan: Plan) -> PlanView:
+    apps = select(func.count()).select_from(FunctionApp).where(FunctionApp.plan == plan.key)
     return {
-        "id": f"/subscriptions/{subscription}/resourceGroups/{name}/providers/Microsoft.Web/serverfarms/{row.name}",
-        "name": row.name,
+        "id": web_id(plan.subscription, plan.resource_group, "serverfarms", plan.name),
+        "name": plan.name,
         "type": "Microsoft.Web/serverfarms",
-        "kind": row.kind,
-        "location": row.location,
-        "sku": {
-            "name": size,
-            "tier": row.sku.get("tier") or "Basic",
-            "size": size,
-            "family": size[0],
-            "capacity": row.sku.get("capacity") or 1,
-        },
-        "tags": row.tags,
+        "kind": "linux",
+        "location": plan.location,
+        "resourceGroup": plan.resource_group,
+        "subscription": plan.subscription,
+        "sku": {"name": plan.sku},
+        "tags": plan.tags,
         "reserved": True,
+        "numberOfSites": session.scalar(apps) or 0,
         "status": "Ready",
         "provisioningState": "Succeeded",
-        "resourceGroup": name,
-        "numberOfWorkers": 1,
+        "creationTime": plan.created,
     }

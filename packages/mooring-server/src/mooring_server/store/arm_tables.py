@@ -17,17 +17,3 @@ class ResourceGroup(Base):
     location: Mapped[str]
     tags: Mapped[Json]
     created: Mapped[str]
-
-
-class AppServicePlan(Base):
-    """An App Service plan: a name that function apps refer to. ``group_key`` is the `ResourceGroup`'s."""
-
-    __tablename__ = "app_service_plans"
-    group_key: Mapped[str] = mapped_column(primary_key=True)
-    key: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str]
-    location: Mapped[str]
-    sku: Mapped[Json]
-    kind: Mapped[str]
-    tags: Mapped[Json]
-    created: Mapped[str]

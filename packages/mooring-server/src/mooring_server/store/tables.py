@@ -99,7 +99,10 @@ class Environment(Base):
 
 
 class Image(Base):
-    """A version of an image. ``implicit`` ones were made for a service and go with it."""
+    """A version of an image. ``implicit`` ones were made for a service and go with it.
+
+    ``label`` is a tag that the registry shows beside the version, which is one as well.
+    """
 
     __tablename__ = "images"
     __table_args__ = (
@@ -111,6 +114,7 @@ class Image(Base):
     workspace: Mapped[Workspace] = relationship(lazy="joined")
     name: Mapped[str]
     version: Mapped[int]
+    label: Mapped[str | None]
     implicit: Mapped[bool]
     flavor: Mapped[str]
     description: Mapped[str | None]

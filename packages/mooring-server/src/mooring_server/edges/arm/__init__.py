@@ -65,7 +65,7 @@ def add_arm(app: FastAPI, identities: Identities, parts: ArmParts) -> None:
         groups.routes(parts.groups),
         registries.routes(known),
         storage.routes(parts.accounts, parts.groups),
-        plans.routes(parts.plans, parts.groups),
+        plans.routes(parts.plans),
         resources.routes([_registries(known), _accounts(parts.accounts)]),
         acr.routes(known, parts.repositories, sign_ins, identities.authenticate_registry),
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
+from mooring_server.domain.errors import InvalidRequest
 from mooring_server.edges.arm.common import (
     GROUP,
     SUBSCRIPTION,
@@ -17,53 +18,74 @@ from mooring_server.edges.arm.common import (
 )
 from mooring_server.edges.native.access import CONTRIBUTOR, READER, needs
 from mooring_server.services.context import GroupRef
-from mooring_server.services.plans import Plans
-from mooring_server.services.resource_groups import ResourceGroups
+from mooring_server.services.plans import Plans, PlanView, WebRef
 
 PLANS = "/providers/Microsoft.Web/serverfarms"
 ONE = GROUP + PLANS + "/{name}"
 
 
-def routes(plans: Plans, groups: ResourceGroups) -> APIRouter:
+def _ref(subscription: str, resource_group: str, name: str) -> WebRef:
+    return WebRef(GroupRef(subscription, resource_group), name)
+
+
+_Ref = Annotated[WebRef, Depends(_ref)]
+
+
+def routes(plans: Plans) -> APIRouter:
     """The routes over the use cases."""
     router = arm_router()
 
     @router.put(ONE)
     @needs(CONTRIBUTOR, everywhere=True)
-    def put(group: Group, name: str, body: JsonObject) -> dict[str, Any]:
+    def put(ref: _Ref, body: JsonObject) -> dict[str, Any]:
         """Make one, or change it."""
-        settings = {
-            "location": body.get("location"),
-            "sku": section(body, "sku"),
-            "tags": section(body, "tags"),
-            "reserved": section(body, "properties").get("reserved"),
-        }
-        return resource_view(plans.create(group, name, settings))
+        if section(body, "properties").get("reserved") is False:
+            raise InvalidRequest(
+                "LinuxOnly",
+                f"The plan {ref.name!r} would be for Windows, which this server has not.",
+                hint="Add --is-linux.",
+                target=ref.name,
+            )
+        sku = section(body, "sku").get("name")
+        settings = {"location": body.get("location"), "sku": sku, "tags": body.get("tags")}
+        return _view(plans.create(ref, settings)[0])
 
     @router.get(ONE)
     @needs(READER, everywhere=True)
-    def get(group: Group, name: str) -> dict[str, Any]:
+    def get(ref: _Ref) -> dict[str, Any]:
         """One."""
-        return resource_view(plans.get(group, name))
+        return _view(plans.get(ref))
 
     @router.delete(ONE)
     @needs(CONTRIBUTOR, everywhere=True)
-    def delete(group: Group, name: str) -> Response:
-        """Delete one."""
-        plans.delete(group, name)
+    def delete(ref: _Ref) -> Response:
+        """Delete one that no app names."""
+        plans.delete(ref)
         return Response(status_code=200)
 
     @router.get(GROUP + PLANS)
     @needs(READER, everywhere=True)
     def list_group(group: Group) -> dict[str, Any]:
         """Those of a group."""
-        return {"value": [resource_view(view) for view in plans.list(group)]}
+        return {"value": [_view(view) for view in plans.list(group.subscription, group)]}
 
     @router.get(SUBSCRIPTION + PLANS)
     @needs(READER, everywhere=True)
     def list_(subscription: str) -> dict[str, Any]:
         """Those of a subscription."""
-        found = [GroupRef(group["subscription"], group["name"]) for group in groups.list(subscription)]
-        return {"value": [resource_view(view) for group in found for view in plans.list(group)]}
+        return {"value": [_view(view) for view in plans.list(subscription)]}
 
     return router
+
+
+def _view(view: PlanView) -> dict[str, Any]:
+    name = view["sku"]["name"]
+    size = {"name": name, "tier": _tier(name), "size": name, "family": name.rstrip("0123456789"), "capacity": 1}
+    return resource_view({**view, "sku": size, "numberOfWorkers": 1, "maximumNumberOfWorkers": 1})
+
+
+def _tier(sku: str) -> str:
+    """Azure's tier of a size, by its first letters."""
+    tiers = {"EP": "ElasticPremium", "Y": "Dynamic", "FC": "FlexConsumption", "F": "Free", "D": "Shared"}
+    tiers |= {"B": "Basic", "S": "Standard", "P": "Premium"}
+    return next((tier for prefix, tier in tiers.items() if sku.upper().startswith(prefix)), "Standard")

@@ -1,4 +1,4 @@
-"""Resource groups and App Service plans."""
+"""Resource groups."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,16 +17,4 @@ def upgrade() -> None:
         sa.Column("tags", sa.JSON(), nullable=False),
         sa.Column("created", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_resource_groups")),
-    )
-    op.create_table(
-        "app_service_plans",
-        sa.Column("group_key", sa.String(), nullable=False),
-        sa.Column("key", sa.String(), nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("location", sa.String(), nullable=False),
-        sa.Column("sku", sa.JSON(), nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("tags", sa.JSON(), nullable=False),
-        sa.Column("created", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("group_key", "key", name=op.f("pk_app_service_plans")),
     )
