@@ -80,7 +80,13 @@ def routes(plans: Plans) -> APIRouter:
 
 def _view(view: PlanView) -> dict[str, Any]:
     name = view["sku"]["name"]
-    size = {"name": name, "tier": _tier(name), "size": name, "family": name.rstrip("0123456789"), "capacity": 1}
+    size = {
+        "name": name,
+        "tier": _tier(name),
+        "size": name,
+        "family": name.rstrip("0123456789"),
+        "capacity": 1,
+    }
     return resource_view({**view, "sku": size, "numberOfWorkers": 1, "maximumNumberOfWorkers": 1})
 
 
