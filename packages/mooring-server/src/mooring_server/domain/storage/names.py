@@ -58,6 +58,11 @@ def check_account_name(name: str) -> str:
     return name
 
 
+def is_account_name(name: str) -> bool:
+    """Whether an account could have the name."""
+    return _ACCOUNT.fullmatch(name) is not None
+
+
 def _suggestion(name: str) -> str:
     near = re.sub(r"[^a-z0-9]", "", name.lower())[:24]
     if len(near) < 3:
