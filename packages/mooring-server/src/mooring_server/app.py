@@ -8,10 +8,9 @@ import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
 import mooring_server
 from mooring_server.controllers.garbage import Housekeeper
@@ -23,6 +22,8 @@ from mooring_server.domain.init_timeout import DEFAULT_INIT_SECONDS
 from mooring_server.edges.arm import TOKEN_USER, ArmParts, add_arm, registry_of_token
 from mooring_server.edges.attempts import Attempts
 from mooring_server.edges.audit import AuditLog
+from mooring_server.edges.blob.changes import signal
+from mooring_server.edges.blob.service import blob_service
 from mooring_server.edges.mlflow import proxy as mlflow_edge
 from mooring_server.edges.native import az as az_edge
 from mooring_server.edges.native import backup as backup_edge
@@ -38,13 +39,16 @@ from mooring_server.edges.native import workspaces as workspace_edge
 from mooring_server.edges.native.common import ROOT
 from mooring_server.edges.native.errors import install_error_handlers
 from mooring_server.edges.native.guard import Gate, Guard, signature
-from mooring_server.edges.native.openapi import ERROR_SCHEMA
+from mooring_server.edges.native.openapi import install_openapi
+from mooring_server.edges.queue.service import queue_service
 from mooring_server.edges.registry import registry_app
+from mooring_server.edges.storage.gate import StorageGate
 from mooring_server.images.builder import ImageBuilder
 from mooring_server.images.unpack import Unpacker
 from mooring_server.services.backups import Backup
 from mooring_server.services.context import Context
 from mooring_server.services.environments import Environments
+from mooring_server.services.function_apps import FunctionApps
 from mooring_server.services.images import Images
 from mooring_server.services.models import Models
 from mooring_server.services.operations import Operations
@@ -54,6 +58,7 @@ from mooring_server.services.repositories import Repositories
 from mooring_server.services.resource_groups import ResourceGroups
 from mooring_server.services.sign_ins import SignIns
 from mooring_server.services.storage.accounts import StorageAccounts
+from mooring_server.services.storage.open_accounts import OpenAccounts
 from mooring_server.services.tokens import Tokens
 from mooring_server.services.webservices import SCOPES, Webservices
 from mooring_server.services.workspaces import Workspaces
@@ -115,18 +120,21 @@ def create_app(
         Runner(ServiceController(context, operations, target), _SERVICE_THREADS),
         Runner(housekeeper, _HOUSEKEEPING_THREADS),
     ]
+    accounts = StorageAccounts(context)
+    storage = OpenAccounts(accounts, home.storage, lambda name: context.signals.notify(signal(name)))
     context.wake_image, context.wake_service = runners[0].wake, runners[1].wake
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         context.signals.attach(asyncio.get_running_loop())
-        await asyncio.to_thread(_tidy, home, store, operations, (builder, unpacker, target))
+        await asyncio.to_thread(_tidy, home, store, operations, (builder, unpacker, target, storage))
         target.on_loss(context.supervisor_lost)
         for runner in runners:
             runner.start()
         yield
         context.signals.attach(None)
         await asyncio.to_thread(tracking.close)
+        await asyncio.to_thread(storage.close)
         await asyncio.to_thread(_stop, runners, target, context.db)
 
     app = FastAPI(
@@ -140,6 +148,12 @@ def create_app(
     tokens, audit = Tokens(context), AuditLog(home.audit)
     identities = _Identities(context, tokens, workspaces)
     app.add_middleware(Guard, gate=Gate(token, identities.authenticate, Attempts(), audit))
+    app.add_middleware(
+        StorageGate,
+        accounts=storage,
+        signals=context.signals,
+        services={"blob": blob_service, "queue": queue_service},
+    )
     install_error_handlers(app, home.path)
 
     app.include_router(server_edge.routes(home, started))
@@ -157,31 +171,16 @@ def create_app(
     for collection in SCOPES:
         services = Webservices(context, collection)
         app.include_router(service_edge.routes(services, collection, target))
-    accounts = StorageAccounts(context)
     app.include_router(storage_edge.routes(accounts))
     app.include_router(operation_edge.routes(operations, context.signals))
     repositories = Repositories(context)
     app.include_router(registry_app(store, repositories, identities.authenticate_registry))
-    plans = Plans(context)
-    groups = ResourceGroups(context, [accounts.delete_group, plans.delete_group])
-    parts = ArmParts(
-        groups=groups,
-        repositories=repositories,
-        accounts=accounts,
-        plans=plans,
-    )
+    apps, plans = FunctionApps(context, accounts), Plans(context)
+    contents = [apps.delete_group, accounts.delete_group, plans.delete_group]
+    parts = ArmParts(ResourceGroups(context, contents), repositories, accounts, plans, apps, target)
     add_arm(app, identities, parts)
 
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-            schema["components"]["schemas"]["Error"] = ERROR_SCHEMA
-            schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-            schema["security"] = [{"token": []}]
-            app.openapi_schema = schema
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign]
+    install_openapi(app)
     return app
 
 

@@ -73,7 +73,7 @@ def routes(apps: FunctionApps, accounts: StorageAccounts) -> APIRouter:
     @router.get(ONE + "/basicPublishingCredentialsPolicies/scm")
     @needs(READER, everywhere=True)
     def policy(ref: Ref) -> dict[str, Any]:
-        """az shows its token, no password, where it reads logs."""
+        """Az shows its token, no password, where it reads logs."""
         return _config(apps.get(ref)["id"], "scm", {"allow": False})
 
     return router
@@ -107,7 +107,8 @@ def _settings(router: APIRouter, apps: FunctionApps, accounts: StorageAccounts) 
     @needs(READER, everywhere=True)
     def slots(ref: Ref) -> dict[str, Any]:
         """None: there are no slots, since a new image takes over without a gap anyway."""
-        names = {"appSettingNames": [], "connectionStringNames": [], "azureStorageConfigNames": []}
+        kinds = ("appSettingNames", "connectionStringNames", "azureStorageConfigNames")
+        names: dict[str, Any] = {kind: [] for kind in kinds}
         return _config(apps.get(ref)["id"], "slotConfigNames", names)
 
 
