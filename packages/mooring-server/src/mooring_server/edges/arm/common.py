@@ -21,9 +21,21 @@ _ROOTS = ("subscriptions", "tenants", "providers")
 # The codes that ARM uses for what every kind of resource can run into; codes that are Azure's own stay.
 _CODES: Mapping[str, str] = {
     "Forbidden": "AuthorizationFailed",
-    "Unauthorized": "AuthenticationFailed",
+    "InvalidName": "InvalidResourceName",
     "InvalidRequest": "InvalidRequestContent",
-    "WorkspaceNotFound": "ResourceNotFound",
+    "Unauthorized": "AuthenticationFailed",
+    **dict.fromkeys(
+        (
+            "FunctionAppNotFound",
+            "NamespaceNotFound",
+            "PlanNotFound",
+            "QueueNotFound",
+            "RuleNotFound",
+            "StorageAccountNotFound",
+            "WorkspaceNotFound",
+        ),
+        "ResourceNotFound",
+    ),
 }
 
 
