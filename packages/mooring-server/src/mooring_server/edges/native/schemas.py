@@ -85,6 +85,18 @@ class ImageChanges(Body):
     description: Text | None = None
 
 
+class DeployedApiOptions(Body):
+    """What makes an image one of a function app; which fields there are depends on the trigger."""
+
+    flavor: Name | None = None
+    trigger: Name | None = None
+    authLevel: Name | None = None
+    inPath: Annotated[str, Field(max_length=1088)] | None = None
+    outPath: Annotated[str, Field(max_length=1088)] | None = None
+    inQueueName: Name | None = None
+    outQueueName: Name | None = None
+
+
 class ImageRequest(ImageChanges):
     """What goes into an image."""
 
@@ -97,9 +109,11 @@ class ImageRequest(ImageChanges):
 
 
 class NewImage(ImageRequest):
-    """An image to build."""
+    """An image to build; ``imageLabel`` is a tag for the registry, beside the version."""
 
     name: Name
+    imageLabel: Name | None = None
+    deployedApiOptions: DeployedApiOptions | None = None
 
 
 class ContainerResources(Body):
