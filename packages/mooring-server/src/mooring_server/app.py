@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 import mooring_server
+from mooring_server.controllers.function_apps import FunctionAppController
 from mooring_server.controllers.garbage import Housekeeper
 from mooring_server.controllers.images import ImageController
 from mooring_server.controllers.runner import Runner
@@ -26,6 +27,7 @@ from mooring_server.edges.audit import AuditLog
 from mooring_server.edges.mlflow import proxy as mlflow_edge
 from mooring_server.edges.native import backup as backup_edge
 from mooring_server.edges.native import checks as check_edge
+from mooring_server.edges.native import function_apps as function_edge
 from mooring_server.edges.native import images as image_edge
 from mooring_server.edges.native import models as model_edge
 from mooring_server.edges.native import operations as operation_edge
@@ -44,9 +46,12 @@ from mooring_server.images.unpack import Unpacker
 from mooring_server.services.backups import Backup
 from mooring_server.services.context import Context
 from mooring_server.services.environments import Environments
+from mooring_server.services.function_apps import FunctionApps
 from mooring_server.services.images import Images
 from mooring_server.services.models import Models
 from mooring_server.services.operations import Operations
+from mooring_server.services.plans import Plans
+from mooring_server.services.pulling import Puller
 from mooring_server.services.registries import Registries
 from mooring_server.services.repositories import Repositories
 from mooring_server.services.resource_groups import ResourceGroups
@@ -99,7 +104,8 @@ def create_app(
         sign=partial(signature, token.encode()),
     )
     operations = Operations(context)
-    workspaces = Workspaces(context)
+    workspaces, repositories = Workspaces(context), Repositories(context)
+    accounts = StorageAccounts(context)
     builder = ImageBuilder(store, home.cache)
     unpacker = Unpacker(store, home.cache / "unpacked")
     sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
@@ -110,8 +116,18 @@ def create_app(
         Runner(ImageController(context, operations, builder), _BUILD_THREADS),
         Runner(ServiceController(context, operations, target), _SERVICE_THREADS),
         Runner(housekeeper, _HOUSEKEEPING_THREADS),
+        Runner(
+            FunctionAppController(
+                context,
+                target,
+                Puller(context, repositories, workspaces.authenticate_registry),
+                accounts.complete,
+            ),
+            _SERVICE_THREADS,
+        ),
     ]
     context.wake_image, context.wake_service = runners[0].wake, runners[1].wake
+    context.wake_function_app = runners[3].wake
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -135,7 +151,7 @@ def create_app(
     )
     tokens, audit = Tokens(context), AuditLog(home.audit)
     sign_ins = SignIns(tokens, bytes.fromhex(context.sign("sign-ins")))
-    registries, repositories = Registries(context), Repositories(context)
+    registries = Registries(context)
 
     def authenticate(shown: str) -> Principal | None:
         return tokens.authenticate(shown) or sign_ins.authenticate(shown)
@@ -161,10 +177,14 @@ def create_app(
     for collection in SCOPES:
         services = Webservices(context, collection)
         app.include_router(service_edge.routes(services, collection, target))
-    app.include_router(storage_edge.routes(StorageAccounts(context)))
+    app.include_router(storage_edge.routes(accounts))
+    plans, function_apps = Plans(context), FunctionApps(context, accounts)
+    app.include_router(function_edge.plan_routes(plans))
+    app.include_router(function_edge.app_routes(function_apps, target))
     app.include_router(operation_edge.routes(operations, context.signals))
     app.include_router(registry_app(store, repositories, authenticate_registry))
-    groups = ResourceGroups(context)
+    groups = ResourceGroups(context, (function_apps, plans))
+    app.include_router(function_edge.group_routes(groups))
     add_arm(app, ArmServices(sign_ins, groups, registries, repositories, authenticate_registry))
 
     def openapi() -> dict[str, Any]:

@@ -24,6 +24,7 @@ from mooring_server.services.operations import Operations, start_operation
 from mooring_server.services.paging import Paging, page, tag_conditions
 from mooring_server.services.views import ImageView, Page
 from mooring_server.store.content import ContentStore
+from mooring_server.store.function_tables import FunctionApp
 from mooring_server.store.tables import Image, ImageModel, Model, Service, Workspace, now
 
 _MAX_MODELS = 1000  # Azure's limit
@@ -118,6 +119,11 @@ class Images:
                     or_(Service.image_id == image.id, Service.active_image_id == image.id)
                 )
             ).all()
+            apps = select(FunctionApp.name).where(
+                FunctionApp.image_digest.is_not(None),
+                or_(FunctionApp.image_digest == image.digest, FunctionApp.active_digest == image.digest),
+            )
+            users = [*users, *session.scalars(apps)]
             if users:
                 raise Conflict(
                     "ImageInUse",

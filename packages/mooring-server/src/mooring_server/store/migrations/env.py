@@ -2,9 +2,7 @@
 
 from alembic import context
 
-import mooring_server.store.arm_tables  # noqa: F401 - its tables belong to the metadata
-import mooring_server.store.bus_tables  # noqa: F401 - its tables belong to the metadata
-import mooring_server.store.function_tables
+from mooring_server.store import arm_tables, bus_tables, function_tables  # noqa: F401 - they belong to the metadata
 from mooring_server.store.tables import Base
 
 context.configure(
