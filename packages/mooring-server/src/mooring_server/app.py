@@ -13,6 +13,7 @@ from typing import Protocol
 from fastapi import FastAPI
 
 import mooring_server
+from mooring_server.controllers.function_apps import FunctionAppController
 from mooring_server.controllers.garbage import Housekeeper
 from mooring_server.controllers.images import ImageController
 from mooring_server.controllers.runner import Runner
@@ -28,6 +29,7 @@ from mooring_server.edges.mlflow import proxy as mlflow_edge
 from mooring_server.edges.native import az as az_edge
 from mooring_server.edges.native import backup as backup_edge
 from mooring_server.edges.native import checks as check_edge
+from mooring_server.edges.native import function_apps as function_edge
 from mooring_server.edges.native import images as image_edge
 from mooring_server.edges.native import models as model_edge
 from mooring_server.edges.native import operations as operation_edge
@@ -53,6 +55,7 @@ from mooring_server.services.images import Images
 from mooring_server.services.models import Models
 from mooring_server.services.operations import Operations
 from mooring_server.services.plans import Plans
+from mooring_server.services.pulling import Puller
 from mooring_server.services.registries import Registries
 from mooring_server.services.repositories import Repositories
 from mooring_server.services.resource_groups import ResourceGroups
@@ -108,7 +111,8 @@ def create_app(
         sign=partial(signature, token.encode()),
     )
     operations = Operations(context)
-    workspaces = Workspaces(context)
+    workspaces, repositories = Workspaces(context), Repositories(context)
+    accounts = StorageAccounts(context)
     builder = ImageBuilder(store, home.cache)
     unpacker = Unpacker(store, home.cache / "unpacked")
     sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
@@ -119,10 +123,24 @@ def create_app(
         Runner(ImageController(context, operations, builder), _BUILD_THREADS),
         Runner(ServiceController(context, operations, target), _SERVICE_THREADS),
         Runner(housekeeper, _HOUSEKEEPING_THREADS),
+        Runner(
+            FunctionAppController(
+                context,
+                target,
+                Puller(
+                    context,
+                    repositories,
+                    workspaces.authenticate_registry,
+                    lambda: () if az is None else az.addresses,
+                ),
+                accounts.complete,
+            ),
+            _SERVICE_THREADS,
+        ),
     ]
-    accounts = StorageAccounts(context)
     storage = OpenAccounts(accounts, home.storage, lambda name: context.signals.notify(signal(name)))
     context.wake_image, context.wake_service = runners[0].wake, runners[1].wake
+    context.wake_function_app = runners[3].wake
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -172,13 +190,15 @@ def create_app(
         services = Webservices(context, collection)
         app.include_router(service_edge.routes(services, collection, target))
     app.include_router(storage_edge.routes(accounts))
+    plans, apps = Plans(context), FunctionApps(context, accounts)
+    app.include_router(function_edge.plan_routes(plans))
+    app.include_router(function_edge.app_routes(apps, target))
     app.include_router(operation_edge.routes(operations, context.signals))
-    repositories = Repositories(context)
     app.include_router(registry_app(store, repositories, identities.authenticate_registry))
-    apps, plans = FunctionApps(context, accounts), Plans(context)
     contents = [apps.delete_group, accounts.delete_group, plans.delete_group]
-    parts = ArmParts(ResourceGroups(context, contents), repositories, accounts, plans, apps, target)
-    add_arm(app, identities, parts)
+    groups = ResourceGroups(context, contents)
+    app.include_router(function_edge.group_routes(groups))
+    add_arm(app, identities, ArmParts(groups, repositories, accounts, plans, apps, target))
 
     install_openapi(app)
     return app

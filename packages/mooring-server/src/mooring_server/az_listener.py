@@ -70,6 +70,11 @@ class AzListener:
         self._port = 0
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """``host:port`` under which it is reached; none while it is closed."""
+        return (join(self._name, self._port),) if self._port else ()
+
+    @property
     def _name(self) -> str:
         return "localhost" if self._public in {"127.0.0.1", "::1"} else self._public
 

@@ -10,18 +10,16 @@ from starlette.responses import Response
 
 from mooring_server.domain.functions import APP_SERVICE_STORAGE
 from mooring_server.edges.arm.common import JsonObject, arm_router, section
-from mooring_server.edges.arm.site_values import completed
 from mooring_server.edges.arm.sites import ONE, Ref
 from mooring_server.edges.native.access import CONTRIBUTOR, READER, needs
 from mooring_server.services.function_apps import FunctionApps
 from mooring_server.services.plans import WebRef
-from mooring_server.services.storage.accounts import StorageAccounts
 
 
-def routes(apps: FunctionApps, accounts: StorageAccounts) -> APIRouter:
+def routes(apps: FunctionApps) -> APIRouter:
     """The routes over the use cases."""
     router = arm_router()
-    _settings(router, apps, accounts)
+    _settings(router, apps)
 
     def web(ref: WebRef) -> dict[str, Any]:
         view = apps.get(ref)
@@ -79,7 +77,7 @@ def routes(apps: FunctionApps, accounts: StorageAccounts) -> APIRouter:
     return router
 
 
-def _settings(router: APIRouter, apps: FunctionApps, accounts: StorageAccounts) -> None:
+def _settings(router: APIRouter, apps: FunctionApps) -> None:
     @router.post(ONE + "/config/appsettings/list")
     @needs(CONTRIBUTOR, everywhere=True)
     def list_(ref: Ref) -> dict[str, Any]:
@@ -90,7 +88,7 @@ def _settings(router: APIRouter, apps: FunctionApps, accounts: StorageAccounts) 
     @needs(CONTRIBUTOR, everywhere=True)
     def put(ref: Ref, body: JsonObject) -> dict[str, Any]:
         """Make these all of them; the app restarts if that changes something."""
-        settings = completed(section(body, "properties"), accounts)
+        settings = section(body, "properties")
         known = apps.settings(ref)
         if APP_SERVICE_STORAGE in known:
             settings.setdefault(APP_SERVICE_STORAGE, known[APP_SERVICE_STORAGE])

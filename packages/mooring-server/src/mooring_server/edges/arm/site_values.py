@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from mooring_server.domain.errors import InvalidRequest, NotFound
+from mooring_server.domain.errors import InvalidRequest
 from mooring_server.edges.arm.common import resource_view
 from mooring_server.services.context import GroupRef
 from mooring_server.services.function_app_view import FunctionAppView
 from mooring_server.services.plans import WebRef
-from mooring_server.services.storage.accounts import StorageAccounts
 
 # Azure has a second host for each app, with its logs; ours is a path, which az takes as well.
 CONSOLE = "/scm/"
@@ -27,26 +25,6 @@ def named_values(items: Any) -> dict[str, str]:
             "InvalidRequestContent", "appSettings must be a list of objects with name and value."
         )
     return {str(item["name"]): str(item.get("value") or "") for item in items}
-
-
-def completed(settings: Mapping[str, Any], accounts: StorageAccounts) -> dict[str, Any]:
-    """Settings whose connection strings of accounts of this server say where these are.
-
-    For a cloud of its own `az functionapp create` writes the account, its key and a suffix; Azure's SDKs would make
-    host names of them, which nobody resolves here.
-    """
-    return {name: _completed(value, accounts) if value else value for name, value in settings.items()}
-
-
-def _completed(value: Any, accounts: StorageAccounts) -> Any:
-    if not isinstance(value, str) or "AccountName=" not in value or "BlobEndpoint=" in value:
-        return value
-    fields = dict(part.partition("=")[::2] for part in value.split(";") if part)
-    try:
-        endpoints = accounts.get(accounts.find(fields.get("AccountName", "")))["primaryEndpoints"]
-    except NotFound:
-        return value
-    return f"{value.rstrip(';')};BlobEndpoint={endpoints['blob']};QueueEndpoint={endpoints['queue']}"
 
 
 def plan_ref(value: Any, group: GroupRef) -> WebRef | None:

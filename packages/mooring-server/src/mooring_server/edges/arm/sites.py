@@ -16,12 +16,11 @@ from mooring_server.edges.arm.common import (
     arm_router,
     section,
 )
-from mooring_server.edges.arm.site_values import completed, named_values, plan_ref, site_view
+from mooring_server.edges.arm.site_values import named_values, plan_ref, site_view
 from mooring_server.edges.native.access import CONTRIBUTOR, READER, needs
 from mooring_server.services.context import GroupRef
 from mooring_server.services.function_apps import FunctionApps
 from mooring_server.services.plans import WebRef
-from mooring_server.services.storage.accounts import StorageAccounts
 
 SITES = "/providers/Microsoft.Web/sites"
 ONE = GROUP + SITES + "/{name}"
@@ -34,10 +33,10 @@ def _ref(subscription: str, resource_group: str, name: str) -> WebRef:
 Ref = Annotated[WebRef, Depends(_ref)]
 
 
-def routes(apps: FunctionApps, accounts: StorageAccounts) -> APIRouter:
+def routes(apps: FunctionApps) -> APIRouter:
     """The routes over the use cases."""
     router = arm_router()
-    _changes(router, apps, accounts)
+    _changes(router, apps)
     _actions(router, apps)
 
     @router.get(ONE)
@@ -70,7 +69,7 @@ def routes(apps: FunctionApps, accounts: StorageAccounts) -> APIRouter:
     return router
 
 
-def _changes(router: APIRouter, apps: FunctionApps, accounts: StorageAccounts) -> None:
+def _changes(router: APIRouter, apps: FunctionApps) -> None:
     @router.put(ONE)
     @needs(CONTRIBUTOR, everywhere=True)
     def put(ref: Ref, body: JsonObject, request: Request) -> dict[str, Any]:
@@ -93,7 +92,7 @@ def _changes(router: APIRouter, apps: FunctionApps, accounts: StorageAccounts) -
             "enabled": properties.get("enabled"),
         }
         if config.get("appSettings") is not None:
-            wanted["settings"] = completed(named_values(config["appSettings"]), accounts)
+            wanted["settings"] = named_values(config["appSettings"])
         return site_view(apps.create(ref, wanted)[0], request.url.netloc)
 
     @router.patch(ONE)

@@ -36,6 +36,10 @@ class AzView(TypedDict):
 class Listener(Protocol):
     """Who opens it."""
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """``host:port`` under which it is reached; none while it is closed."""
+
     async def open(self) -> AzEndpoint:
         """Listen, if that is not so already.
 

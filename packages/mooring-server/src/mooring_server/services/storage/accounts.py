@@ -244,6 +244,21 @@ class StorageAccounts:
                 f"AccountKey={account.key1};BlobEndpoint={endpoints['blob']};QueueEndpoint={endpoints['queue']}"
             )
 
+    def complete(self, text: str) -> str:
+        """A connection string for one of ours that does not say where it is, as ``az`` writes them, with its endpoints.
+
+        Any other text is given back as it is.
+        """
+        parts = dict(part.partition("=")[::2] for part in text.split(";") if part)
+        name = parts.get("AccountName")
+        if not name or "AccountKey" not in parts or "BlobEndpoint" in parts or self.credentials(name) is None:
+            return text
+        endpoints = self._endpoints(name)
+        return (
+            f"DefaultEndpointsProtocol={self._context.scheme};AccountName={name};AccountKey={parts['AccountKey']};"
+            f"BlobEndpoint={endpoints['blob']};QueueEndpoint={endpoints['queue']}"
+        )
+
     def credentials(self, name: str) -> Credentials | None:
         """What the data plane needs, or None when there is no account of that name."""
         with self._context.db.read() as session:
