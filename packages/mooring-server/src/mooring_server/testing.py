@@ -13,6 +13,7 @@ from mooring_server.controllers.images import ImageController
 from mooring_server.controllers.webservices import ServiceController
 from mooring_server.domain.errors import MooringError
 from mooring_server.images.types import BuildRequest, BuiltImage, Reporter
+from mooring_server.servicebus.counts import QueueCounts
 from mooring_server.services.context import Context, WorkspaceRef
 from mooring_server.services.images import Images
 from mooring_server.services.operations import Operations
@@ -132,6 +133,30 @@ class FakeTarget:
         """Forget the other images."""
         kept = keep()
         self.prepared = [d for d in self.prepared if d in kept]
+
+
+@dataclass
+class FakeBroker:
+    """A Service Bus broker that nobody connects to. ``refuse`` is raised when it is needed."""
+
+    tls: bool = False
+    endpoint: str | None = "sb://127.0.0.1:5671/"
+    refuse: MooringError | None = None
+    refreshed: int = 0
+    known: dict[str, QueueCounts] = field(default_factory=dict)
+
+    def ensure(self) -> None:
+        """Be there."""
+        if self.refuse is not None:
+            raise self.refuse
+
+    def refresh(self) -> None:
+        """Count the times."""
+        self.refreshed += 1
+
+    def counts(self, queues: list[str]) -> dict[str, QueueCounts]:
+        """What a test put in."""
+        return {uid: self.known.get(uid, QueueCounts()) for uid in queues}
 
 
 @dataclass
