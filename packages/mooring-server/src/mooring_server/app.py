@@ -8,10 +8,9 @@ import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
 import mooring_server
 from mooring_server.controllers.function_apps import FunctionAppController
@@ -21,10 +20,13 @@ from mooring_server.controllers.runner import Runner
 from mooring_server.controllers.webservices import ServiceController
 from mooring_server.domain.access import Principal
 from mooring_server.domain.init_timeout import DEFAULT_INIT_SECONDS
-from mooring_server.edges.arm import TOKEN_USER, ArmServices, add_arm, registry_of_token
+from mooring_server.edges.arm import TOKEN_USER, ArmParts, add_arm, registry_of_token
 from mooring_server.edges.attempts import Attempts
 from mooring_server.edges.audit import AuditLog
+from mooring_server.edges.blob.changes import signal
+from mooring_server.edges.blob.service import blob_service
 from mooring_server.edges.mlflow import proxy as mlflow_edge
+from mooring_server.edges.native import az as az_edge
 from mooring_server.edges.native import backup as backup_edge
 from mooring_server.edges.native import checks as check_edge
 from mooring_server.edges.native import function_apps as function_edge
@@ -39,8 +41,10 @@ from mooring_server.edges.native import workspaces as workspace_edge
 from mooring_server.edges.native.common import ROOT
 from mooring_server.edges.native.errors import install_error_handlers
 from mooring_server.edges.native.guard import Gate, Guard, signature
-from mooring_server.edges.native.openapi import ERROR_SCHEMA
+from mooring_server.edges.native.openapi import install_openapi
+from mooring_server.edges.queue.service import queue_service
 from mooring_server.edges.registry import registry_app
+from mooring_server.edges.storage.gate import StorageGate
 from mooring_server.images.builder import ImageBuilder
 from mooring_server.images.unpack import Unpacker
 from mooring_server.services.backups import Backup
@@ -57,6 +61,7 @@ from mooring_server.services.repositories import Repositories
 from mooring_server.services.resource_groups import ResourceGroups
 from mooring_server.services.sign_ins import SignIns
 from mooring_server.services.storage.accounts import StorageAccounts
+from mooring_server.services.storage.open_accounts import OpenAccounts
 from mooring_server.services.tokens import Tokens
 from mooring_server.services.webservices import SCOPES, Webservices
 from mooring_server.services.workspaces import Workspaces
@@ -80,6 +85,7 @@ def create_app(
     *,
     token: str,
     address: str,
+    az: az_edge.Listener | None = None,
     scheme: str = "http",
     init_seconds: float = DEFAULT_INIT_SECONDS,
 ) -> FastAPI:
@@ -89,6 +95,7 @@ def create_app(
         home: its data directory; the caller holds its lock.
         token: what callers of the native API must show.
         address: ``host:port`` under which it is reached.
+        az: opens the listener for `az`; None where there is none.
         scheme: ``https`` when it speaks TLS.
         init_seconds: what ``init()`` may take where the image does not say.
     """
@@ -112,33 +119,27 @@ def create_app(
     target = ProcessTarget(home.services, unpacker, sandbox=sandbox)
     tracking = TrackingServer(home.path / "mlflow", home.path / "logs" / "mlflow.log")
     housekeeper = Housekeeper(context, operations, target, Collection.from_environment(os.environ))
-    runners = [
-        Runner(ImageController(context, operations, builder), _BUILD_THREADS),
-        Runner(ServiceController(context, operations, target), _SERVICE_THREADS),
+    puller = Puller(context, repositories, workspaces.authenticate_registry)
+    runners = _runners(
+        context,
+        ImageController(context, operations, builder),
+        ServiceController(context, operations, target),
+        FunctionAppController(context, target, puller, accounts.complete),
         Runner(housekeeper, _HOUSEKEEPING_THREADS),
-        Runner(
-            FunctionAppController(
-                context,
-                target,
-                Puller(context, repositories, workspaces.authenticate_registry),
-                accounts.complete,
-            ),
-            _SERVICE_THREADS,
-        ),
-    ]
-    context.wake_image, context.wake_service = runners[0].wake, runners[1].wake
-    context.wake_function_app = runners[3].wake
+    )
+    storage = OpenAccounts(accounts, home.storage, lambda name: context.signals.notify(signal(name)))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         context.signals.attach(asyncio.get_running_loop())
-        await asyncio.to_thread(_tidy, home, store, operations, (builder, unpacker, target))
+        await asyncio.to_thread(_tidy, home, store, operations, (builder, unpacker, target, storage))
         target.on_loss(context.supervisor_lost)
         for runner in runners:
             runner.start()
         yield
         context.signals.attach(None)
         await asyncio.to_thread(tracking.close)
+        await asyncio.to_thread(storage.close)
         await asyncio.to_thread(_stop, runners, target, context.db)
 
     app = FastAPI(
@@ -150,23 +151,21 @@ def create_app(
         lifespan=lifespan,
     )
     tokens, audit = Tokens(context), AuditLog(home.audit)
-    sign_ins = SignIns(tokens, bytes.fromhex(context.sign("sign-ins")))
-    registries = Registries(context)
-
-    def authenticate(shown: str) -> Principal | None:
-        return tokens.authenticate(shown) or sign_ins.authenticate(shown)
-
-    def authenticate_registry(user: str, password: str) -> str | None:
-        if user == TOKEN_USER:
-            return registry_of_token(sign_ins, registries, password)
-        return workspaces.authenticate_registry(user, password)
-
-    app.add_middleware(Guard, gate=Gate(token, authenticate, Attempts(), audit))
+    identities = _Identities(context, tokens, workspaces)
+    app.add_middleware(Guard, gate=Gate(token, identities.authenticate, Attempts(), audit))
+    app.add_middleware(
+        StorageGate,
+        accounts=storage,
+        signals=context.signals,
+        services={"blob": blob_service, "queue": queue_service},
+    )
     install_error_handlers(app, home.path)
 
     app.include_router(server_edge.routes(home, started))
     app.include_router(backup_edge.routes(lambda: Backup(home, store, context.retention)))
     app.include_router(token_edge.routes(tokens, audit))
+    if az is not None:
+        app.include_router(az_edge.routes(az, identities.sign_ins.tenant))
     app.include_router(check_edge.routes(home, context.db))
     app.include_router(workspace_edge.routes(workspaces))
     app.include_router(mlflow_edge.routes(workspaces, tracking, external_tracking(os.environ)))
@@ -178,26 +177,52 @@ def create_app(
         services = Webservices(context, collection)
         app.include_router(service_edge.routes(services, collection, target))
     app.include_router(storage_edge.routes(accounts))
-    plans, function_apps = Plans(context), FunctionApps(context, accounts)
-    app.include_router(function_edge.plan_routes(plans))
-    app.include_router(function_edge.app_routes(function_apps, target))
     app.include_router(operation_edge.routes(operations, context.signals))
-    app.include_router(registry_app(store, repositories, authenticate_registry))
-    groups = ResourceGroups(context, (function_apps, plans))
-    app.include_router(function_edge.group_routes(groups))
-    add_arm(app, ArmServices(sign_ins, groups, registries, repositories, authenticate_registry))
+    app.include_router(registry_app(store, repositories, identities.authenticate_registry))
+    apps, plans = FunctionApps(context, accounts), Plans(context)
+    groups = ResourceGroups(context, [apps.delete_group, accounts.delete_group, plans.delete_group])
+    app.include_router(function_edge.routes(groups, plans, apps, target))
+    add_arm(app, identities, ArmParts(groups, repositories, accounts, plans, apps, target))
 
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-            schema["components"]["schemas"]["Error"] = ERROR_SCHEMA
-            schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-            schema["security"] = [{"token": []}]
-            app.openapi_schema = schema
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign]
+    install_openapi(app)
     return app
+
+
+class _Identities:
+    """Who shows a token, and what opens a registry: our own credentials, and those that sign-ins hand out."""
+
+    def __init__(self, context: Context, tokens: Tokens, workspaces: Workspaces) -> None:
+        self._tokens = tokens
+        self._workspaces = workspaces
+        self.registries = Registries(context)
+        self.sign_ins = SignIns(tokens, bytes.fromhex(context.sign("sign-ins")))
+
+    def authenticate(self, token: str) -> Principal | None:
+        """Who shows it, or None."""
+        return self._tokens.authenticate(token) or self.sign_ins.authenticate(token)
+
+    def authenticate_registry(self, user: str, password: str) -> str | None:
+        """The registry that they open, or None."""
+        if user == TOKEN_USER:
+            return registry_of_token(self.sign_ins, self.registries, password)
+        return self._workspaces.authenticate_registry(user, password)
+
+
+def _runners(
+    context: Context,
+    images: ImageController,
+    services: ServiceController,
+    apps: FunctionAppController,
+    housekeeping: Runner,
+) -> list[Runner]:
+    """The controllers' threads, which the use cases wake."""
+    runners = [
+        Runner(images, _BUILD_THREADS),
+        Runner(services, _SERVICE_THREADS),
+        Runner(apps, _SERVICE_THREADS),
+    ]
+    context.wake_image, context.wake_service, context.wake_function_app = (r.wake for r in runners)
+    return [*runners, housekeeping]
 
 
 class _Tidied(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from mooring_server.domain.errors import Conflict, InvalidRequest, NotFound
 from mooring_server.domain.names import check_name, storage_account_id
 from mooring_server.domain.storage.names import check_account_name
-from mooring_server.services.context import Context
+from mooring_server.services.context import Context, GroupRef
 from mooring_server.store.tables import StorageAccount, now
 
 KEY_NAMES = ("key1", "key2")
@@ -194,6 +194,11 @@ class StorageAccounts:
             session.delete(_find(session, ref))
         self.changed(ref.name)
 
+    def delete_group(self, group: GroupRef) -> None:
+        """Delete all of a resource group."""
+        for view in self.list(group.subscription, group.name):
+            self.delete(AccountRef(view["subscription"], view["resourceGroup"], view["name"]))
+
     def list_keys(self, ref: AccountRef) -> list[KeyView]:
         """Both keys.
 
@@ -258,15 +263,12 @@ class StorageAccounts:
         """What the data plane needs, or None when there is no account of that name."""
         with self._context.db.read() as session:
             account = session.scalar(select(StorageAccount).where(StorageAccount.name == name))
-        if account is None:
-            return None
-        first, second = (base64.b64decode(key) for key in (account.key1, account.key2))
-        return Credentials(account.name, account.uid, (first, second))
+        return None if account is None else _credentials(account)
 
-    def uids(self) -> set[str]:
-        """Directories that belong to an account."""
+    def all_credentials(self) -> Sequence[Credentials]:
+        """What the data plane needs of every account."""
         with self._context.db.read() as session:
-            return set(session.scalars(select(StorageAccount.uid)))
+            return [_credentials(account) for account in session.scalars(select(StorageAccount))]
 
     def list(self, subscription: str, resource_group: str | None = None) -> list[AccountView]:
         """The accounts of a subscription, or of one of its groups, by name."""
@@ -314,6 +316,11 @@ def _not_found(name: str) -> NotFound:
         hint="Create it with `mooring storage account create` or `az storage account create`.",
         target=name,
     )
+
+
+def _credentials(account: StorageAccount) -> Credentials:
+    first, second = (base64.b64decode(key) for key in (account.key1, account.key2))
+    return Credentials(account.name, account.uid, (first, second))
 
 
 def _in_group(account: StorageAccount, ref: AccountRef) -> bool:
