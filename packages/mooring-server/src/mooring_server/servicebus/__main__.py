@@ -1,0 +1,62 @@
+"""``python -m mooring_server.servicebus FILE FD [CERTIFICATE KEY]``: the broker, on a socket it inherits.
+
+The server tells it by a line of JSON on standard input which namespaces, queues and rules there are, whenever that
+changes; it answers each with a line on standard output once it is so. It ends when its standard input does, which is
+when the server has ended, however that happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+import ssl
+import sys
+from pathlib import Path
+
+from mooring_server.servicebus.broker import Broker
+from mooring_server.servicebus.connection import Connection
+from mooring_server.servicebus.entities import Entities
+from mooring_server.servicebus.hub import Hub
+from mooring_server.servicebus.store import Store
+
+# All namespaces in one line.
+_LONGEST = 64 << 20
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    path, listener = Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))
+    context = None
+    if len(sys.argv) > 3:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(sys.argv[3], sys.argv[4])
+    asyncio.run(_serve(path, listener, context))
+
+
+async def _serve(path: Path, listener: socket.socket, context: ssl.SSLContext | None) -> None:
+    loop = asyncio.get_running_loop()
+    store = Store(path, loop.call_soon_threadsafe)
+    hub = Hub(Broker(store))
+    lines = asyncio.StreamReader(limit=_LONGEST)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    server: asyncio.Server | None = None
+    beating = asyncio.create_task(hub.run())
+    while line := await lines.readline():
+        hub.apply(Entities.from_json(json.loads(line)))
+        if server is None:  # not before it knows its queues: nobody is told that there is none
+            server = await loop.create_server(lambda: Connection(hub), sock=listener, ssl=context)
+        sys.stdout.write("{}\n")
+        sys.stdout.flush()
+    beating.cancel()
+    if server is not None:
+        server.close()
+    for connection in list(hub.connections):
+        connection.abort()
+    store.close()
+
+
+if __name__ == "__main__":
+    main()
