@@ -15,7 +15,7 @@ from mooring_server.servicebus.broker import MAX_MESSAGE, Node, Refused
 from mooring_server.servicebus.codec import Malformed
 from mooring_server.servicebus.framing import MAX_FRAME, Frames
 from mooring_server.servicebus.hub import Hub
-from mooring_server.servicebus.links import CREDIT, Incoming, Outgoing, Requests, refuse
+from mooring_server.servicebus.links import CREDIT, Incoming, Outgoing, Refusing, Requests, refuse
 
 log = logging.getLogger("mooring.servicebus")
 CBS, MANAGEMENT = "$cbs", "/$management"
@@ -37,7 +37,7 @@ class Connection(asyncio.Protocol):
         self.since = hub.broker.clock()
         self.grants: dict[tuple[str, str, str], sas.Grant] = {}
         self.replies: dict[str, Any] = {}
-        self.links: dict[Any, Incoming | Outgoing | Requests] = {}
+        self.links: dict[Any, Incoming | Outgoing | Refusing | Requests] = {}
         self.partial = 0
         self._pending = 0
         self._frames = Frames()
@@ -222,24 +222,32 @@ class Connection(asyncio.Protocol):
         if path == CBS:
             self._attach(link, Requests(self, link, path, None))
         elif path.endswith(MANAGEMENT):
-            node = self._node(path.removesuffix(MANAGEMENT), address, *RIGHTS)
-            self._attach(link, Requests(self, link, path, node))
+            self._attach(link, Requests(self, link, path, self._managed(path, address)))
         elif link.is_sender:
             self._attach(link, Outgoing(self, link, self._node(path, address, LISTEN)))
         else:
-            self._attach(link, Incoming(self, link, self._node(path, address, SEND)))
+            try:
+                self._attach(link, Incoming(self, link, self._node(path, address, SEND)))
+            except Refused as error:
+                self._attach(link, Refusing(self, link, error))
+
+    def _managed(self, path: str, address: str) -> Node | Refused:
+        try:
+            return self._node(path.removesuffix(MANAGEMENT), path.removesuffix(MANAGEMENT), *RIGHTS)
+        except Refused as error:
+            return error
 
     def _node(self, path: str, address: str, *rights: str) -> Node:
         grant = self.grant(path, *rights)
         if grant is None:
             text = f"Unauthorized access. {' or '.join(rights)} claims are needed for {address!r}."
-            raise Refused("amqp:unauthorized-access", text)
+            raise Refused("amqp:unauthorized-access", text, 401)
         node = self.hub.broker.node(grant.namespace, path)
         if node is None:
-            raise Refused("amqp:not-found", f"The messaging entity {address!r} could not be found.")
+            raise Refused("amqp:not-found", f"The messaging entity {address!r} could not be found.", 404)
         return node
 
-    def _attach(self, link: Any, end: Incoming | Outgoing | Requests) -> None:
+    def _attach(self, link: Any, end: Incoming | Outgoing | Refusing | Requests) -> None:
         self.links[link] = end
         if isinstance(end, Outgoing):
             end.node.consumers.append(end)
@@ -249,9 +257,9 @@ class Connection(asyncio.Protocol):
         elif isinstance(end, Requests):
             self.replies[end.path] = link
 
-    def _check(self, link: Any, end: Incoming | Outgoing | Requests) -> None:
-        if isinstance(end, Requests):
-            return  # it looks itself, at each request
+    def _check(self, link: Any, end: Incoming | Outgoing | Refusing | Requests) -> None:
+        if isinstance(end, Refusing | Requests):
+            return  # the one never may, the other looks at each request
         path = end.node.path
         if end.node.gone:
             refuse(link, Refused("amqp:not-found", f"The messaging entity {path!r} was deleted."))
@@ -288,7 +296,7 @@ class Connection(asyncio.Protocol):
             end.node.consumers.remove(end)
         if isinstance(end, Requests) and self.replies.get(end.path) == link:
             del self.replies[end.path]
-        if isinstance(end, Incoming | Requests):
+        if not isinstance(end, Outgoing) and end is not None:
             end.discard()
 
 

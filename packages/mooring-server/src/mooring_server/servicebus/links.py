@@ -120,6 +120,26 @@ class Incoming(_Receiving):
         self.connection.changed()
 
 
+class Refusing(_Receiving):
+    """A link that sends to where it may not, or to nothing.
+
+    It is told when it sends: pyamqp takes a link for good as soon as it is attached, and makes "unknown error" of a
+    detach that comes after that.
+    """
+
+    def __init__(self, connection: Connection, link: Any, error: Refused) -> None:
+        super().__init__(connection, link)
+        self._error = error
+
+    def received(self, delivery: Any, _format: int) -> None:
+        """Refuse it."""
+        self.discard()
+        delivery.local.condition = Condition(self._error.condition, self._error.text)
+        delivery.update(Delivery.REJECTED)
+        delivery.settle()
+        refuse(self.link, self._error)
+
+
 class Outgoing:
     """A link that receives from a node: a `broker.Consumer`.
 
@@ -216,17 +236,19 @@ class Requests(_Receiving):
 
     Args:
         path: of the node, in lower case.
-        node: the queue that is managed; None for ``$cbs``.
+        node: the queue that is managed; what to answer where there is none; None for ``$cbs``.
     """
 
     limit = _MAX_REQUEST
 
-    def __init__(self, connection: Connection, link: Any, path: str, node: Node | None) -> None:
+    def __init__(self, connection: Connection, link: Any, path: str, node: Node | Refused | None) -> None:
         super().__init__(connection, link)
         self.path = path
-        if node is not None:
+        self._management: Management | None = None
+        self._error = node if isinstance(node, Refused) else None
+        if isinstance(node, Node):
             self.limit = 2 * MAX_MESSAGE  # scheduled messages come in requests
-        self._management = node and Management(connection.hub.broker, node, self._allows)
+            self._management = Management(connection.hub.broker, node, self._allows)
 
     def received(self, delivery: Any, _format: int) -> None:
         """Do what the request asks."""
@@ -245,6 +267,8 @@ class Requests(_Receiving):
         operation = request.properties.get("operation")
         if self._management:
             self._management.handle(operation, request.value, lambda reply: self._reply(request, reply))
+        elif self._error:
+            self._reply(request, Reply(self._error.status, self._error.text, None, self._error.condition))
         elif operation == "put-token":
             self._reply(request, self._put_token(request))
         else:
