@@ -18,7 +18,9 @@ from mooring_server.controllers.garbage import Housekeeper
 from mooring_server.controllers.images import ImageController
 from mooring_server.controllers.runner import Runner
 from mooring_server.controllers.webservices import ServiceController
+from mooring_server.domain.access import Principal
 from mooring_server.domain.init_timeout import DEFAULT_INIT_SECONDS
+from mooring_server.edges.arm import TOKEN_USER, ArmServices, add_arm, registry_of_token
 from mooring_server.edges.attempts import Attempts
 from mooring_server.edges.audit import AuditLog
 from mooring_server.edges.mlflow import proxy as mlflow_edge
@@ -29,6 +31,7 @@ from mooring_server.edges.native import models as model_edge
 from mooring_server.edges.native import operations as operation_edge
 from mooring_server.edges.native import server as server_edge
 from mooring_server.edges.native import services as service_edge
+from mooring_server.edges.native import storage as storage_edge
 from mooring_server.edges.native import tokens as token_edge
 from mooring_server.edges.native import workspaces as workspace_edge
 from mooring_server.edges.native.common import ROOT
@@ -44,7 +47,11 @@ from mooring_server.services.environments import Environments
 from mooring_server.services.images import Images
 from mooring_server.services.models import Models
 from mooring_server.services.operations import Operations
+from mooring_server.services.registries import Registries
 from mooring_server.services.repositories import Repositories
+from mooring_server.services.resource_groups import ResourceGroups
+from mooring_server.services.sign_ins import SignIns
+from mooring_server.services.storage.accounts import StorageAccounts
 from mooring_server.services.tokens import Tokens
 from mooring_server.services.webservices import SCOPES, Webservices
 from mooring_server.services.workspaces import Workspaces
@@ -127,7 +134,18 @@ def create_app(
         lifespan=lifespan,
     )
     tokens, audit = Tokens(context), AuditLog(home.audit)
-    app.add_middleware(Guard, gate=Gate(token, tokens.authenticate, Attempts(), audit))
+    sign_ins = SignIns(tokens, bytes.fromhex(context.sign("sign-ins")))
+    registries, repositories = Registries(context), Repositories(context)
+
+    def authenticate(shown: str) -> Principal | None:
+        return tokens.authenticate(shown) or sign_ins.authenticate(shown)
+
+    def authenticate_registry(user: str, password: str) -> str | None:
+        if user == TOKEN_USER:
+            return registry_of_token(sign_ins, registries, password)
+        return workspaces.authenticate_registry(user, password)
+
+    app.add_middleware(Guard, gate=Gate(token, authenticate, Attempts(), audit))
     install_error_handlers(app, home.path)
 
     app.include_router(server_edge.routes(home, started))
@@ -143,8 +161,11 @@ def create_app(
     for collection in SCOPES:
         services = Webservices(context, collection)
         app.include_router(service_edge.routes(services, collection, target))
+    app.include_router(storage_edge.routes(StorageAccounts(context)))
     app.include_router(operation_edge.routes(operations, context.signals))
-    app.include_router(registry_app(store, Repositories(context), workspaces.authenticate_registry))
+    app.include_router(registry_app(store, repositories, authenticate_registry))
+    groups = ResourceGroups(context)
+    add_arm(app, ArmServices(sign_ins, groups, registries, repositories, authenticate_registry))
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

@@ -70,6 +70,11 @@ class Home:
         return self.path / "services"
 
     @property
+    def storage(self) -> Path:
+        """What the storage accounts hold, a directory each."""
+        return self.path / "storage"
+
+    @property
     def audit(self) -> Path:
         """The audit log."""
         return self.path / "logs" / "audit.jsonl"

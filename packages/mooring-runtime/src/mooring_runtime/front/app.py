@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from urllib.parse import parse_qsl
 
@@ -149,19 +149,24 @@ class ScoringApp:
         self.metrics = dispatcher.metrics
         self.tracing = Tracing()
         self.scrape = Scrape(self.metrics, dispatcher, ask)
-        self._routes: dict[str, Callable[[Exchange], None]] = {
-            "/score": self._counted,
+        self._common: dict[str, Callable[[Exchange], None]] = {
             "/": self._healthy,
             "/livez": self._healthy,
             "/readyz": self._ready,
-            "/swagger.json": self._swagger,
             "/metrics": self._metrics,
         }
+        self.route(None)
         self.keys = Keys()
         self.max_request_bytes = 100 << 20
         self.stopping = False
         self.mode = "text"
         self.contract = Contract("service", None)
+
+    def route(self, routes: Mapping[str, Callable[[Exchange], None]] | None) -> None:
+        """Answers as a function app with these routes, or as a web service with Azure's."""
+        self._functions = routes is not None
+        scoring = {"/score": self.counted, "/swagger.json": self._swagger} if routes is None else routes
+        self._routes = {**self._common, **scoring}
 
     def handle(self, exchange: Exchange) -> None:
         """Answers one request."""
@@ -169,7 +174,7 @@ class ScoringApp:
         route(exchange)
 
     def _unknown(self, exchange: Exchange) -> None:
-        if exchange.path in self.contract.routes:
+        if exchange.path in self.contract.routes and not self._functions:
             self._score(exchange)
             return
         # Whoever joins "http://host:port/" and "/score" gets there.
@@ -242,7 +247,8 @@ class ScoringApp:
     def _metrics(self, exchange: Exchange) -> None:
         self.scrape.begin(exchange, self.keys)
 
-    def _counted(self, exchange: Exchange) -> None:
+    def counted(self, exchange: Exchange) -> None:
+        """Scores one request and counts it."""
         self.metrics.begun += 1
         exchange.begun = perf_counter()
         exchange.finished = self._finished

@@ -5,6 +5,7 @@ JSON lines over a socket. The supervisor says what shall be, whole, each time it
     {"op": "sync", "service", "auth_keys", "max_request_bytes", "scoring_timeout_ms", "max_queue",
      "max_queue_wait_ms", "active": bool, "mode", "schema": see `mooring_runtime.worker.contract`,
      "app_root", "metrics_open": bool, "telemetry": {"OTEL_...": ""},
+     "functions": see `mooring_runtime.functions.host`, or null,
      "workers": [{"id", "socket", "mode", "batch": the most requests in one call, or null, "drain": bool}]}
     {"op": "stop", "drain_seconds": 5}
     {"op": "measured", ...}: see `mooring_runtime.front.scrape`
@@ -19,6 +20,7 @@ more; one that is not listed is forgotten. A switch between revisions is one suc
     {"event": "lost", "worker"}                  its connection ended, or could not be made
     {"event": "stuck", "worker", "request_id"}   it exceeded the scoring timeout
     {"event": "measure"}                         somebody wants metrics: answer ``measured``
+    {"event": "functions", ...}                  see `mooring_runtime.functions.host`
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mooring_runtime.front.app import ScoringApp
 from mooring_runtime.front.auth import Keys
@@ -38,6 +40,9 @@ from mooring_runtime.front.contract import Contract
 from mooring_runtime.front.dispatch import Dispatcher, Limits
 from mooring_runtime.front.exchange import Engine
 from mooring_runtime.tls import Certificate, CertificateUnusable
+
+if TYPE_CHECKING:
+    from mooring_runtime.functions.host import FunctionHost
 
 LINE_LIMIT = 64 << 20
 FLUSH_SECONDS = 2.0
@@ -65,6 +70,7 @@ class Front:
         # Short paths to sockets whatever the directory is called: /proc/self/fd/N/name.
         self._run_fd = os.open(run_dir, os.O_PATH | os.O_DIRECTORY)
         self._connecting: dict[str, asyncio.Task[None]] = {}
+        self._functions: FunctionHost | None = None
 
     async def run(self) -> int:
         """Serves until told to stop; the process's exit status."""
@@ -118,6 +124,8 @@ class Front:
         """Lets the requests that wait or run come to their end."""
         self._app.stopping = True
         deadline = asyncio.get_running_loop().time() + seconds
+        if self._functions is not None:
+            await self._functions.finish(seconds)
         while self._dispatcher.in_flight and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - requests must not pay for an event
             await asyncio.sleep(0.01)
 
@@ -134,6 +142,7 @@ class Front:
         timeout = min(message["scoring_timeout_ms"], app.contract.scoring_timeout_ms or sys.maxsize)
         dispatcher.limits = Limits(timeout, message["max_queue"], message["max_queue_wait_ms"])
         dispatcher.active = message["active"]
+        self._serve_functions(message["functions"])
         workers = {worker["id"]: worker for worker in message["workers"]}
         # The supervisor may not have heard yet that a worker hangs; it must get no second connection.
         self._hung &= set(workers)
@@ -147,6 +156,14 @@ class Front:
                 channel.close(ScoringFailed(502, "The worker was stopped.", failed=True))
             elif name in self._draining:
                 dispatcher.drain(channel)
+
+    def _serve_functions(self, wanted: dict[str, Any] | None) -> None:
+        if self._functions is None and wanted is not None:
+            from mooring_runtime.functions.host import FunctionHost  # of no use to web services
+
+            self._functions = FunctionHost(self._app, self._dispatcher, self._say)
+        if self._functions is not None:
+            self._functions.configure(wanted)
 
     def _connect(self, worker: dict[str, Any]) -> None:
         name = worker["id"]

@@ -65,6 +65,7 @@ class Daemon:
         self._wake: asyncio.TimerHandle | None = None
         self._written: dict[str, Any] = {}
         self._saved_active: dict[str, Any] | None = None
+        self._functions: Mapping[str, object] = {}
         self._port: int = 0
 
     async def run(self) -> int:
@@ -191,6 +192,7 @@ class Daemon:
             code = self._front.poll()
             if code is not None:
                 ended, self._front = self._front, None
+                self._functions = {}
                 how = diagnose.summary(code)
                 note("front %d ended: %s", ended.child.pid, how)
                 now = self._loop.time()
@@ -264,6 +266,8 @@ class Daemon:
             self._perform(self._machine.worker_stuck(name, now))
         elif event == "lost":
             self._machine.worker_lost(name, now)
+        elif event == "functions":
+            self._functions = message["functions"]
         self._step()
 
     # To the outside
@@ -375,6 +379,7 @@ class Daemon:
             url=self._url(),
             limits=self._limiter.isolation(running),
             sandbox=self._sandboxes.state(running),
+            functions=self._functions,
         )
 
     def _url(self) -> str | None:

@@ -10,6 +10,7 @@ from mooring_runtime.supervisor.failure import Failure, SupervisorError
 
 MAX_RSS = "MOORING_WORKER_MAX_RSS"
 LOG_FORMAT = "MOORING_LOG_FORMAT"
+SCRIPT_ROOT = "AzureWebJobsScriptRoot"
 SANDBOX_MODES = ("auto", "bwrap", "landlock", "none")
 NETWORKS = ("auto", "none", "outbound", "all")
 
@@ -97,6 +98,19 @@ class TlsSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class FunctionsSpec:
+    """What makes a service a function app; its functions lie in ``AzureWebJobsScriptRoot`` of the revision's ``env``.
+
+    Attributes:
+        host_id: stable name of the app in the storage that its triggers use.
+        keys: by name; ``_master`` opens everything, the others all functions.
+    """
+
+    host_id: str
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
     """A service.
 
@@ -112,6 +126,7 @@ class Spec:
         max_queue: requests that may wait for a worker.
         max_queue_wait_ms: how long one may wait.
         revision: what answers.
+        functions: of a function app; None for a web service.
     """
 
     service: str
@@ -125,6 +140,7 @@ class Spec:
     max_request_bytes: int = 104857600
     max_queue: int = 256
     max_queue_wait_ms: int = 30000
+    functions: FunctionsSpec | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object of docs/protocols.md."""
@@ -148,6 +164,7 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "tuple[int, ...]": ((list, tuple), "a list"),
     "SandboxSpec | None": ((dict, type(None)), "an object or null"),
     "TlsSpec | None": ((dict, type(None)), "an object or null"),
+    "FunctionsSpec | None": ((dict, type(None)), "an object or null"),
     "RevisionSpec": ((dict,), "an object"),
 }
 _REQUIRED = {
@@ -160,6 +177,7 @@ _REQUIRED = {
     "entry_script",
     "certificate",
     "key",
+    "host_id",
 }
 _POSITIVE = {
     "workers",
@@ -250,4 +268,8 @@ def parse(data: Any) -> Spec:
     if checked.get("tls") is not None:
         checked["tls"] = TlsSpec(**_checked(TlsSpec, checked["tls"], "tls."))
     checked["revision"] = parse_revision(checked["revision"])
+    if checked.get("functions") is not None:
+        checked["functions"] = FunctionsSpec(**_checked(FunctionsSpec, checked["functions"], "functions."))
+        if SCRIPT_ROOT not in checked["revision"].env:
+            raise invalid(f"revision.env has no {SCRIPT_ROOT}: the image was not packaged for functions.")
     return Spec(**checked)

@@ -9,7 +9,7 @@ from typing import Any
 from mooring_runtime.supervisor.failure import Failure
 from mooring_runtime.supervisor.machine import Machine
 from mooring_runtime.supervisor.model import FrontState, Group, Slot, Worker, WorkerState
-from mooring_runtime.supervisor.spec import RevisionSpec
+from mooring_runtime.supervisor.spec import SCRIPT_ROOT, RevisionSpec, Spec
 
 
 def state(
@@ -22,6 +22,7 @@ def state(
     url: str | None,
     limits: Mapping[str, str],
     sandbox: Mapping[str, object],
+    functions: Mapping[str, object],
 ) -> dict[str, Any]:
     """The whole state but ``updated``.
 
@@ -34,6 +35,7 @@ def state(
         url: of the service, if a port is reserved.
         limits: how memory, CPU and the number of processes are limited.
         sandbox: how workers are confined.
+        functions: how the triggers of a function app do, by function.
     """
     spec = machine.spec
     wrong = failure(machine)
@@ -52,6 +54,7 @@ def state(
         "isolation": sandbox["mode"],
         "sandbox": dict(sandbox),
         "limits": dict(limits),
+        "functions": dict(functions),
     }
 
 
@@ -171,6 +174,7 @@ def front_sync(machine: Machine) -> dict[str, Any] | None:
         "schema": first.schema if first is not None else None,
         "app_root": machine.active.revision.app_root if machine.active is not None else None,
         "telemetry": telemetry(spec.revision if machine.active is None else machine.active.revision),
+        "functions": functions_of(spec, machine.active.revision) if machine.active is not None else None,
         "metrics_open": machine.active is not None and metrics_open(machine.active.revision),
         "workers": listed,
     }
@@ -190,6 +194,18 @@ def socket_name(worker: str) -> str:
 def telemetry(revision: RevisionSpec) -> dict[str, str]:
     """The OpenTelemetry variables of a revision."""
     return {name: value for name, value in revision.env.items() if name.startswith("OTEL_")}
+
+
+def functions_of(spec: Spec, revision: RevisionSpec) -> dict[str, Any] | None:
+    """What the front's function host shall serve (`mooring_runtime.functions.host`)."""
+    if spec.functions is None or SCRIPT_ROOT not in revision.env:
+        return None
+    return {
+        "script_root": revision.env[SCRIPT_ROOT],
+        "settings": dict(revision.env),
+        "host_id": spec.functions.host_id,
+        "keys": dict(spec.functions.keys),
+    }
 
 
 def metrics_open(revision: RevisionSpec) -> bool:

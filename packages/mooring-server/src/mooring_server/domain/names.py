@@ -35,6 +35,15 @@ _RULES: Mapping[str, tuple[re.Pattern[str], str]] = MappingProxyType(
             re.compile(r"[\w\-\.\(\)]{0,89}[\w\-\(\)]"),
             "1 to 90 letters, digits, '_', '-', '(', ')' or '.', not ending with '.'",
         ),
+        # Microsoft.Web's own: the name is the first part of the app's host name.
+        "function app": (
+            re.compile(r"(?=.{2,60}$)[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?"),
+            "2 to 60 letters, digits or '-', beginning and ending with a letter or digit",
+        ),
+        "App Service plan": (
+            re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,39}"),
+            "1 to 40 letters, digits, '-' or '_', beginning with a letter or digit",
+        ),
         "token": (
             re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-\._]{0,63}"),
             "1 to 64 letters, digits, '-', '.' or '_', beginning with a letter or digit",
@@ -110,4 +119,19 @@ def workspace_id(subscription: str, resource_group: str, name: str) -> str:
     return (
         f"/subscriptions/{subscription}/resourceGroups/{resource_group}"
         f"/providers/Microsoft.MachineLearningServices/workspaces/{name}"
+    )
+
+
+def storage_account_id(subscription: str, resource_group: str, name: str) -> str:
+    """The ARM id of a storage account."""
+    return (
+        f"/subscriptions/{subscription}/resourceGroups/{resource_group}"
+        f"/providers/Microsoft.Storage/storageAccounts/{name}"
+    )
+
+
+def web_id(subscription: str, resource_group: str, kind: str, name: str) -> str:
+    """The ARM id of a resource of Microsoft.Web: ``sites`` (function apps) or ``serverfarms`` (plans)."""
+    return (
+        f"/subscriptions/{subscription}/resourceGroups/{resource_group}/providers/Microsoft.Web/{kind}/{name}"
     )

@@ -15,6 +15,7 @@ from mooring_server.services.phase_ages import PhaseAges
 from mooring_server.services.signals import Signals
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
+from mooring_server.store.function_tables import FunctionApp
 from mooring_server.store.retention import Retention
 from mooring_server.store.tables import Counter, Service, Workspace
 
@@ -26,6 +27,19 @@ class WorkspaceRef:
     subscription: str
     resource_group: str
     name: str
+
+
+@dataclass(frozen=True)
+class GroupRef:
+    """The names by which a caller speaks of a resource group."""
+
+    subscription: str
+    name: str
+
+    @property
+    def key(self) -> str:
+        """Its identity; Azure compares these names without regard to case."""
+        return f"{self.subscription}/{self.name}".lower()
 
 
 def _unsigned(_path: str) -> str:
@@ -63,13 +77,17 @@ class Context:
     sign: Callable[[str], str] = _unsigned
     wake_image: Callable[[int], None] = _nobody
     wake_service: Callable[[int], None] = _nobody
+    wake_function_app: Callable[[int], None] = _nobody
 
     def supervisor_lost(self, uid: str) -> None:
-        """Look at the service whose supervisor has ended."""
+        """Look at the service or function app whose supervisor has ended."""
         with self.db.read() as session:
-            found = session.scalar(select(Service.id).where(Service.uid == uid))
-        if found is not None:
-            self.wake_service(found)
+            service = session.scalar(select(Service.id).where(Service.uid == uid))
+            app = session.scalar(select(FunctionApp.id).where(FunctionApp.uid == uid))
+        if service is not None:
+            self.wake_service(service)
+        if app is not None:
+            self.wake_function_app(app)
 
 
 def find_workspace(session: Session, ref: WorkspaceRef) -> Workspace:

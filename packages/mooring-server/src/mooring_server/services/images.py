@@ -244,6 +244,7 @@ def add_image(
         workspace=workspace,
         name=name,
         version=next_version(session, workspace, "image", name),
+        label=None,
         implicit=implicit,
         flavor=request.get("imageFlavor") or "WebApiContainer",
         description=request.get("description"),

@@ -7,7 +7,7 @@ import secrets
 import uuid
 from datetime import datetime, timedelta, timezone
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from mooring_server.domain.access import Principal, Role, forbidden
@@ -33,9 +33,15 @@ class Tokens:
 
     def authenticate(self, token: str) -> Principal | None:
         """Who shows this token; None for one that is unknown, revoked or expired."""
-        digest = _digest(token)
+        return self._living(Token.digest == _digest(token))
+
+    def current(self, token_id: str) -> Principal | None:
+        """Whom the token of this id stands for; None for one that is unknown, revoked or expired."""
+        return self._living(Token.id == token_id)
+
+    def _living(self, condition: ColumnElement[bool]) -> Principal | None:
         with self._context.db.read() as session:
-            found = session.scalar(select(Token).where(Token.digest == digest))
+            found = session.scalar(select(Token).where(condition))
             if found is None or found.revoked is not None:
                 return None
             if found.expires is not None and found.expires <= now():

@@ -99,7 +99,10 @@ class Environment(Base):
 
 
 class Image(Base):
-    """A version of an image. ``implicit`` ones were made for a service and go with it."""
+    """A version of an image. ``implicit`` ones were made for a service and go with it.
+
+    ``label`` is a tag that the registry shows beside the version, which is one as well.
+    """
 
     __tablename__ = "images"
     __table_args__ = (
@@ -111,6 +114,7 @@ class Image(Base):
     workspace: Mapped[Workspace] = relationship(lazy="joined")
     name: Mapped[str]
     version: Mapped[int]
+    label: Mapped[str | None]
     implicit: Mapped[bool]
     flavor: Mapped[str]
     description: Mapped[str | None]
@@ -266,6 +270,30 @@ class TokenWorkspace(Base):
     workspace_id: Mapped[int] = mapped_column(
         ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True
     )
+
+
+class StorageAccount(Base):
+    """A storage account; its containers and queues are in a database of its own below ``storage/`` (`store.storage`).
+
+    The name is one for all groups, as in Azure. ``uid`` names the directory, so that an account that is made again
+    under the name of a deleted one never sees what that one held.
+    """
+
+    __tablename__ = "storage_accounts"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uid: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    subscription: Mapped[str]
+    resource_group: Mapped[str]
+    location: Mapped[str]
+    kind: Mapped[str]
+    sku: Mapped[str]
+    tags: Mapped[Json]
+    key1: Mapped[str]
+    key2: Mapped[str]
+    key1_created: Mapped[str]
+    key2_created: Mapped[str]
+    created: Mapped[str]
 
 
 # Lists are newest first: the identity comes last in their indexes, so that a page is read and nothing is sorted.

@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import mooring_server
 from mooring_server.domain.access import Need, Principal, Role
 from mooring_server.domain.errors import Denied, MooringError
+from mooring_server.edges.arm.common import arm_error, is_arm
+from mooring_server.edges.arm.sign_in import SECRET_PATHS
 from mooring_server.edges.attempts import Attempts
 from mooring_server.edges.audit import AuditLog
 from mooring_server.edges.mlflow.errors import is_mlflow, mlflow_error
@@ -70,14 +72,15 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if scope["path"].startswith(_NATIVE):
+        native, arm = scope["path"].startswith(_NATIVE), is_arm(scope["path"])
+        if native:
             send = _versioned(send)
         watch = _Watch(scope, send, self._gate)
         receive = Patience(receive)
-        if not scope["path"].startswith(_NATIVE):
+        if not native and not arm:
             await self._app(scope, receive, watch)
         elif (principal := await self._principal(scope)) is None:
-            answer = mlflow_error if is_mlflow(scope["path"]) else error_response
+            answer = mlflow_error if is_mlflow(scope["path"]) else arm_error if arm else error_response
             await answer(_unauthorized(watch.offered))(scope, receive, watch)
         else:
             scope[PRINCIPAL] = principal
@@ -130,9 +133,11 @@ class _Watch:
         self._scope, self._send, self._gate = scope, send, gate
         self._address = (scope.get("client") or ("", 0))[0]
         self._replaced = False
-        # A link's signature is a credential as well.
+        # A link's signature is a credential as well, and so is what a form holds.
         self.offered = (
-            any(n == b"authorization" for n, _ in scope["headers"]) or b"sig=" in scope["query_string"]
+            any(n == b"authorization" for n, _ in scope["headers"])
+            or b"sig=" in scope["query_string"]
+            or scope["path"] in SECRET_PATHS
         )
 
     async def __call__(self, message: Message) -> None:
@@ -164,13 +169,14 @@ class _Watch:
 
     def _record(self, status: int, message: Message) -> None:
         scope = self._scope
-        native = scope["path"].startswith(_NATIVE)
-        if not native and not scope["path"].startswith(_REGISTRY):
+        path = scope["path"]
+        api = path.startswith(_NATIVE) or is_arm(path)
+        if not api and not path.startswith(_REGISTRY) and path not in SECRET_PATHS:
             return
         need: Need | None = scope.get(NEED)
-        changing = native and scope["method"] not in _READING and not (need and need.quiet)
+        changing = api and scope["method"] not in _READING and not (need and need.quiet)
         # Registry clients ask without credentials first, by the protocol: that is no refusal.
-        refused = status in {403, 429} or (status == 401 and (native or self.offered))
+        refused = status in {403, 429} or (status == 401 and (api or self.offered))
         if not changing and not refused:
             return
         principal: Principal | None = scope.get(PRINCIPAL)

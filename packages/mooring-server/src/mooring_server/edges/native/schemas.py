@@ -174,3 +174,18 @@ class NewToken(Body):
     role: Literal["reader", "contributor", "owner"]
     workspaces: Annotated[list[WorkspaceName], Field(min_length=1, max_length=1000)] | None = None
     expiresInDays: Annotated[float, Field(gt=0, le=36_500)] | None = None
+
+
+class StorageAccountSettings(Body):
+    """A new storage account; ``sku`` is a name such as ``Standard_LRS``."""
+
+    location: Name | None = None
+    kind: Name | None = None
+    sku: Name | None = None
+    tags: Tags | None = None
+
+
+class KeyName(Body):
+    """Which key of a storage account to make anew."""
+
+    keyName: Name

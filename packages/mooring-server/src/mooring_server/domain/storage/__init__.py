@@ -1,0 +1,1 @@
+"""Azure Storage's rules without I/O: names, signatures, conditions, leases."""
