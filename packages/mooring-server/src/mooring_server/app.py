@@ -30,6 +30,7 @@ from mooring_server.edges.native import images as image_edge
 from mooring_server.edges.native import models as model_edge
 from mooring_server.edges.native import operations as operation_edge
 from mooring_server.edges.native import server as server_edge
+from mooring_server.edges.native import service_bus as bus_edge
 from mooring_server.edges.native import services as service_edge
 from mooring_server.edges.native import storage as storage_edge
 from mooring_server.edges.native import tokens as token_edge
@@ -42,6 +43,10 @@ from mooring_server.edges.registry import registry_app
 from mooring_server.images.builder import ImageBuilder
 from mooring_server.images.unpack import Unpacker
 from mooring_server.services.backups import Backup
+from mooring_server.services.bus_entities import entities
+from mooring_server.services.bus_namespaces import BusNamespaces
+from mooring_server.services.bus_queues import BusQueues
+from mooring_server.services.bus_rules import BusRules
 from mooring_server.services.context import Context
 from mooring_server.services.environments import Environments
 from mooring_server.services.images import Images
@@ -55,6 +60,7 @@ from mooring_server.services.storage.accounts import StorageAccounts
 from mooring_server.services.tokens import Tokens
 from mooring_server.services.webservices import SCOPES, Webservices
 from mooring_server.services.workspaces import Workspaces
+from mooring_server.servicebus.process import BrokerProcess, Place
 from mooring_server.settings import Collection, Home, external_tracking, remove_temporary
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
@@ -77,6 +83,7 @@ def create_app(
     address: str,
     scheme: str = "http",
     init_seconds: float = DEFAULT_INIT_SECONDS,
+    bus_place: Place | None = None,
 ) -> FastAPI:
     """The server's application.
 
@@ -86,6 +93,7 @@ def create_app(
         address: ``host:port`` under which it is reached.
         scheme: ``https`` when it speaks TLS.
         init_seconds: what ``init()`` may take where the image does not say.
+        bus_place: where the Service Bus broker listens; None for loopback.
     """
     started = now()
     store = ContentStore(home.content)
@@ -105,6 +113,12 @@ def create_app(
     sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
     target = ProcessTarget(home.services, unpacker, sandbox=sandbox)
     tracking = TrackingServer(home.path / "mlflow", home.path / "logs" / "mlflow.log")
+    broker = BrokerProcess(
+        home.path / "servicebus",
+        home.path / "logs" / "servicebus.log",
+        lambda: entities(context.db),
+        bus_place or Place(),
+    )
     housekeeper = Housekeeper(context, operations, target, Collection.from_environment(os.environ))
     runners = [
         Runner(ImageController(context, operations, builder), _BUILD_THREADS),
@@ -120,9 +134,11 @@ def create_app(
         target.on_loss(context.supervisor_lost)
         for runner in runners:
             runner.start()
+        await asyncio.to_thread(broker.start)
         yield
         context.signals.attach(None)
         await asyncio.to_thread(tracking.close)
+        await asyncio.to_thread(broker.close)
         await asyncio.to_thread(_stop, runners, target, context.db)
 
     app = FastAPI(
@@ -162,6 +178,9 @@ def create_app(
         services = Webservices(context, collection)
         app.include_router(service_edge.routes(services, collection, target))
     app.include_router(storage_edge.routes(StorageAccounts(context)))
+    app.include_router(
+        bus_edge.routes(BusNamespaces(context, broker), BusQueues(context, broker), BusRules(context, broker))
+    )
     app.include_router(operation_edge.routes(operations, context.signals))
     app.include_router(registry_app(store, repositories, authenticate_registry))
     groups = ResourceGroups(context)

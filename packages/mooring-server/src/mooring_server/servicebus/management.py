@@ -75,7 +75,9 @@ class Management:
         """Do what a request asks."""
         name = str(operation).removeprefix(_VENDOR)
         if name not in self._operations:
-            answer(Reply(501, f"The operation {name[:100]!r} is not supported.", None, "amqp:not-implemented"))
+            answer(
+                Reply(501, f"The operation {name[:100]!r} is not supported.", None, "amqp:not-implemented")
+            )
             return
         right, function = self._operations[name]
         try:

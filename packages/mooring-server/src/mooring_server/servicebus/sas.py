@@ -89,9 +89,7 @@ def sign(address: str, rule: str, key: str, expires: int) -> str:
 
     resource = quote(address, safe="")
     digest = hmac.new(key.encode(), f"{resource}\n{expires}".encode(), hashlib.sha256).digest()
-    return (
-        f"{_PREFIX}sr={resource}&sig={quote(base64.b64encode(digest), safe='')}&se={expires}&skn={quote(rule)}"
-    )
+    return f"{_PREFIX}sr={resource}&sig={quote(base64.b64encode(digest), safe='')}&se={expires}&skn={quote(rule)}"
 
 
 def _parse(token: str) -> dict[str, str]:
