@@ -14,15 +14,16 @@ from pathlib import Path
 
 import mooring_server
 from mooring_server.app import create_app
+from mooring_server.az_listener import AzListener
 from mooring_server.domain.errors import MooringError
 from mooring_server.domain.init_timeout import (
     DEFAULT_INIT_SECONDS,
     INIT_TIMEOUT_VARIABLE,
     parse_init_seconds,
 )
+from mooring_server.servicebus.process import Place, port_setting
 from mooring_server.services.checks.checker import check, missing_database
 from mooring_server.services.restores import finish
-from mooring_server.servicebus.process import Place, port_setting
 from mooring_server.serving import Server, check_exposure, join, listen, local_host
 from mooring_server.settings import Home, Settings, locked, write_private
 from mooring_server.store.database import Database
@@ -120,10 +121,13 @@ def _serve(home: Home, options: argparse.Namespace) -> None:
     port = listener.getsockname()[1]
     settings = replace(settings, port=port)
     scheme = "https" if certificate else "http"
+    public = _public_name(settings, options.host)
+    az = AzListener(home, settings, options.host, public, tls=certificate is not None)
     app = create_app(
         home,
         token=settings.token,
-        address=join(_public_name(settings, options.host), port),
+        address=join(public, port),
+        az=az,
         scheme=scheme,
         init_seconds=init_seconds,
         bus_place=Place(
@@ -144,7 +148,12 @@ def _serve(home: Home, options: argparse.Namespace) -> None:
         "startedTime": now(),
         "certificate": settings.tls_cert,
     }
-    server = Server(app, certificate, lambda: write_private(home.announcement, json.dumps(announcement)))
+    server = Server(
+        app,
+        certificate,
+        lambda: write_private(home.announcement, json.dumps(announcement)),
+        lambda running: az.attach(running.add),
+    )
     # uvicorn raises the signal that stopped it once more when it is done; what follows must still run.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)

@@ -20,10 +20,11 @@ from mooring_server.controllers.runner import Runner
 from mooring_server.controllers.webservices import ServiceController
 from mooring_server.domain.access import Principal
 from mooring_server.domain.init_timeout import DEFAULT_INIT_SECONDS
-from mooring_server.edges.arm import TOKEN_USER, ArmServices, add_arm, registry_of_token
+from mooring_server.edges.arm import TOKEN_USER, ArmParts, add_arm, registry_of_token
 from mooring_server.edges.attempts import Attempts
 from mooring_server.edges.audit import AuditLog
 from mooring_server.edges.mlflow import proxy as mlflow_edge
+from mooring_server.edges.native import az as az_edge
 from mooring_server.edges.native import backup as backup_edge
 from mooring_server.edges.native import checks as check_edge
 from mooring_server.edges.native import images as image_edge
@@ -42,25 +43,24 @@ from mooring_server.edges.native.openapi import ERROR_SCHEMA
 from mooring_server.edges.registry import registry_app
 from mooring_server.images.builder import ImageBuilder
 from mooring_server.images.unpack import Unpacker
+from mooring_server.servicebus.process import BrokerProcess, Place
 from mooring_server.services.backups import Backup
 from mooring_server.services.bus_entities import entities
-from mooring_server.services.bus_namespaces import BusNamespaces
-from mooring_server.services.bus_queues import BusQueues
-from mooring_server.services.bus_rules import BusRules
 from mooring_server.services.context import Context
 from mooring_server.services.environments import Environments
 from mooring_server.services.images import Images
 from mooring_server.services.models import Models
 from mooring_server.services.operations import Operations
+from mooring_server.services.plans import Plans
 from mooring_server.services.registries import Registries
 from mooring_server.services.repositories import Repositories
 from mooring_server.services.resource_groups import ResourceGroups
+from mooring_server.services.service_bus import ServiceBus
 from mooring_server.services.sign_ins import SignIns
 from mooring_server.services.storage.accounts import StorageAccounts
 from mooring_server.services.tokens import Tokens
 from mooring_server.services.webservices import SCOPES, Webservices
 from mooring_server.services.workspaces import Workspaces
-from mooring_server.servicebus.process import BrokerProcess, Place
 from mooring_server.settings import Collection, Home, external_tracking, remove_temporary
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
@@ -76,11 +76,12 @@ _HOUSEKEEPING_THREADS = 2
 _STOP_SECONDS = 3.0
 
 
-def create_app(
+def create_app(  # noqa: PLR0915 - it assembles
     home: Home,
     *,
     token: str,
     address: str,
+    az: az_edge.Listener | None = None,
     scheme: str = "http",
     init_seconds: float = DEFAULT_INIT_SECONDS,
     bus_place: Place | None = None,
@@ -91,6 +92,7 @@ def create_app(
         home: its data directory; the caller holds its lock.
         token: what callers of the native API must show.
         address: ``host:port`` under which it is reached.
+        az: opens the listener for `az`; None where there is none.
         scheme: ``https`` when it speaks TLS.
         init_seconds: what ``init()`` may take where the image does not say.
         bus_place: where the Service Bus broker listens; None for loopback.
@@ -114,7 +116,7 @@ def create_app(
     target = ProcessTarget(home.services, unpacker, sandbox=sandbox)
     tracking = TrackingServer(home.path / "mlflow", home.path / "logs" / "mlflow.log")
     broker = BrokerProcess(
-        home.path / "servicebus",
+        home.bus,
         home.path / "logs" / "servicebus.log",
         lambda: entities(context.db),
         bus_place or Place(),
@@ -150,23 +152,15 @@ def create_app(
         lifespan=lifespan,
     )
     tokens, audit = Tokens(context), AuditLog(home.audit)
-    sign_ins = SignIns(tokens, bytes.fromhex(context.sign("sign-ins")))
-    registries, repositories = Registries(context), Repositories(context)
-
-    def authenticate(shown: str) -> Principal | None:
-        return tokens.authenticate(shown) or sign_ins.authenticate(shown)
-
-    def authenticate_registry(user: str, password: str) -> str | None:
-        if user == TOKEN_USER:
-            return registry_of_token(sign_ins, registries, password)
-        return workspaces.authenticate_registry(user, password)
-
-    app.add_middleware(Guard, gate=Gate(token, authenticate, Attempts(), audit))
+    identities = _Identities(context, tokens, workspaces)
+    app.add_middleware(Guard, gate=Gate(token, identities.authenticate, Attempts(), audit))
     install_error_handlers(app, home.path)
 
     app.include_router(server_edge.routes(home, started))
     app.include_router(backup_edge.routes(lambda: Backup(home, store, context.retention)))
     app.include_router(token_edge.routes(tokens, audit))
+    if az is not None:
+        app.include_router(az_edge.routes(az, identities.sign_ins.tenant))
     app.include_router(check_edge.routes(home, context.db))
     app.include_router(workspace_edge.routes(workspaces))
     app.include_router(mlflow_edge.routes(workspaces, tracking, external_tracking(os.environ)))
@@ -177,14 +171,22 @@ def create_app(
     for collection in SCOPES:
         services = Webservices(context, collection)
         app.include_router(service_edge.routes(services, collection, target))
-    app.include_router(storage_edge.routes(StorageAccounts(context)))
-    app.include_router(
-        bus_edge.routes(BusNamespaces(context, broker), BusQueues(context, broker), BusRules(context, broker))
-    )
+    accounts = StorageAccounts(context)
+    app.include_router(storage_edge.routes(accounts))
+    bus = ServiceBus.over(context, broker)
+    app.include_router(bus_edge.routes(bus))
     app.include_router(operation_edge.routes(operations, context.signals))
-    app.include_router(registry_app(store, repositories, authenticate_registry))
-    groups = ResourceGroups(context)
-    add_arm(app, ArmServices(sign_ins, groups, registries, repositories, authenticate_registry))
+    repositories = Repositories(context)
+    app.include_router(registry_app(store, repositories, identities.authenticate_registry))
+    plans = Plans(context)
+    groups = ResourceGroups(context, [accounts.delete_group, plans.delete_group, bus.namespaces.delete_group])
+    parts = ArmParts(
+        groups=groups,
+        repositories=repositories,
+        accounts=accounts,
+        plans=plans,
+    )
+    add_arm(app, identities, parts)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -197,6 +199,26 @@ def create_app(
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
+
+
+class _Identities:
+    """Who shows a token, and what opens a registry: our own credentials, and those that sign-ins hand out."""
+
+    def __init__(self, context: Context, tokens: Tokens, workspaces: Workspaces) -> None:
+        self._tokens = tokens
+        self._workspaces = workspaces
+        self.registries = Registries(context)
+        self.sign_ins = SignIns(tokens, bytes.fromhex(context.sign("sign-ins")))
+
+    def authenticate(self, token: str) -> Principal | None:
+        """Who shows it, or None."""
+        return self._tokens.authenticate(token) or self.sign_ins.authenticate(token)
+
+    def authenticate_registry(self, user: str, password: str) -> str | None:
+        """The registry that they open, or None."""
+        if user == TOKEN_USER:
+            return registry_of_token(self.sign_ins, self.registries, password)
+        return self._workspaces.authenticate_registry(user, password)
 
 
 class _Tidied(Protocol):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvicorn
@@ -25,7 +26,13 @@ _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, n
 class Server(uvicorn.Server):
     """Announces itself when it answers, not before; looks after its certificate."""
 
-    def __init__(self, app: Any, certificate: Certificate | None, announce: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: Any,
+        certificate: Certificate | None,
+        announce: Callable[[], None],
+        ready: Callable[[Server], Awaitable[None]],
+    ) -> None:
         config = uvicorn.Config(
             app,
             http=HttpProtocol,
@@ -42,13 +49,34 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._certificate = certificate
         self._announce = announce
+        self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""
         await super().startup(sockets)
         if self.started:
+            await self._ready(self)
             self._announce()
             log.info("listening, pid %s", os.getpid())
+
+    async def add(self, listener: socket.socket, certificate: Certificate) -> Callable[[], None]:
+        """Serve the same application on one more socket, by TLS; returns what ends that."""
+
+        def protocol() -> asyncio.Protocol:
+            made: asyncio.Protocol = HttpProtocol(
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return made
+
+        loop = asyncio.get_running_loop()
+        opened = await loop.create_server(protocol, sock=listener, ssl=certificate.context, backlog=2048)
+        self.servers.append(opened)
+
+        def remove() -> None:
+            opened.close()
+            self.servers.remove(opened)
+
+        return remove
 
     async def on_tick(self, counter: int) -> bool:
         """Look after the certificate; then uvicorn's own duties."""

@@ -75,6 +75,11 @@ class Home:
         return self.path / "storage"
 
     @property
+    def bus(self) -> Path:
+        """The Service Bus broker's messages and port."""
+        return self.path / "servicebus"
+
+    @property
     def audit(self) -> Path:
         """The audit log."""
         return self.path / "logs" / "audit.jsonl"
@@ -119,6 +124,7 @@ class Settings:
         tls_cert: path of the certificate chain, None without TLS.
         tls_key: path of its key.
         public_host: the name under which other machines reach the server.
+        az_port: the port of the HTTPS listener for `az`; 0 without one.
     """
 
     token: str
@@ -126,6 +132,7 @@ class Settings:
     tls_cert: str | None = None
     tls_key: str | None = None
     public_host: str | None = None
+    az_port: int = 0
 
     @classmethod
     def load(cls, home: Home) -> Settings:
@@ -137,7 +144,8 @@ class Settings:
             stored = json.loads(path.read_text())
             names = ("tls_cert", "tls_key", "public_host")
             rest = {name: str(stored[name]) for name in names if stored.get(name)}
-            return cls(str(stored["token"]), int(stored["port"]), **rest)
+            az_port = int(stored.get("az_port", 0))
+            return cls(str(stored["token"]), int(stored["port"]), **rest, az_port=az_port)
         except (ValueError, KeyError, TypeError) as error:
             raise MooringError(
                 "SettingsUnreadable",

@@ -8,7 +8,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 
 from mooring_server.domain.errors import MooringError
-from mooring_server.store import arm_tables, bus_tables
+from mooring_server.store import bus_tables
 from mooring_server.store import database as module
 from mooring_server.store.database import HEAD, Database
 from mooring_server.store.tables import Base, Workspace, now

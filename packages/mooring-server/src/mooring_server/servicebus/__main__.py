@@ -12,6 +12,7 @@ import json
 import logging
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from mooring_runtime.tls import Certificate
@@ -36,7 +37,7 @@ def main() -> None:
 
 async def _serve(path: Path, listener: socket.socket, certificate: Certificate | None) -> None:
     loop = asyncio.get_running_loop()
-    store = Store(path, loop.call_soon_threadsafe)
+    store = Store(path, lambda function: _post(loop, function))
     hub = Hub(Broker(store))
     lines = asyncio.StreamReader(limit=_LONGEST)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
@@ -58,6 +59,10 @@ async def _serve(path: Path, listener: socket.socket, certificate: Certificate |
     for connection in list(hub.connections):
         connection.abort()
     store.close()
+
+
+def _post(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    loop.call_soon_threadsafe(function)
 
 
 async def _renew(certificate: Certificate) -> None:

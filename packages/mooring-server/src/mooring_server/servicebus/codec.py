@@ -80,6 +80,15 @@ _FIXED: dict[int, tuple[struct.Struct, Callable[[Any], Any]]] = {
     0x94: _fixed(">16s"),
     0x98: _fixed(">16s", lambda raw: UUID(bytes=raw)),
 }
+_VARIABLE: dict[int, Callable[[bytes], Any]] = {
+    code + wide: kind
+    for code, kind in (
+        (0xA0, bytes),
+        (0xA1, lambda raw: raw.decode("utf-8")),
+        (0xA3, lambda raw: Symbol(raw.decode("ascii"))),
+    )
+    for wide in (0, 0x10)
+}
 _EMPTY: dict[int, Any] = {0x40: None, 0x41: True, 0x42: False, 0x43: UInt(0), 0x44: 0, 0x45: ()}
 
 
@@ -199,37 +208,26 @@ def _decode(data: bytes, at: int, depth: int) -> tuple[Any, int]:
         value, at = _decode(data, at, depth + 1)
         return Described(descriptor, value), at
     if code in _EMPTY:
-        return (list(_EMPTY[code]) if code == 0x45 else _EMPTY[code]), at + 1
+        return ([] if code == 0x45 else _EMPTY[code]), at + 1
     if code in _FIXED:
         return _decode_fixed(data, at + 1, code)
     end = skip(data, at)
-    wide = code >> 4 in {0xB, 0xD, 0xF}
-    body = at + (5 if wide else 2)
-    if code in {0xA0, 0xB0}:
-        return data[body:end], end
-    if code in {0xA1, 0xB1}:
-        return data[body:end].decode("utf-8"), end
-    if code in {0xA3, 0xB3}:
-        return Symbol(data[body:end].decode("ascii")), end
-    if code not in {0xC0, 0xC1, 0xD0, 0xD1, 0xE0, 0xF0}:
-        raise Malformed(f"no type has the code {code:#x}")
-    count = _word(data, body) if wide else _byte(data, body)
-    body += 4 if wide else 1
+    if code in _VARIABLE:
+        return _VARIABLE[code](data[at + (5 if code & 0x10 else 2) : end]), end
+    if code in {0xC0, 0xC1, 0xD0, 0xD1}:
+        return _decode_compound(data, at, code, depth), end
     if code in {0xE0, 0xF0}:
-        return _decode_array(data, body, end, count, depth), end
-    items = []
-    for _ in range(count):
-        if body >= end:
-            raise Malformed("a list has fewer items than it says")
-        item, body = _decode(data, body, depth + 1)
-        items.append(item)
-    if body != end:
-        raise Malformed("a list is longer than its items")
+        return _decode_array(data, at, code, depth), end
+    raise Malformed(f"no type has the code {code:#x}")
+
+
+def _decode_compound(data: bytes, at: int, code: int, depth: int) -> Any:
+    items = [_decode(item, 0, depth + 1)[0] for item in items_of(data, at)]
     if code in {0xC0, 0xD0}:
-        return items, end
-    if count % 2:
+        return items
+    if len(items) % 2:
         raise Malformed("a map has a key without a value")
-    return dict(zip(items[::2], items[1::2], strict=True)), end
+    return dict(zip(items[::2], items[1::2], strict=True))
 
 
 def _decode_fixed(data: bytes, at: int, code: int) -> tuple[Any, int]:
@@ -238,7 +236,10 @@ def _decode_fixed(data: bytes, at: int, code: int) -> tuple[Any, int]:
     return kind(value), at + layout.size
 
 
-def _decode_array(data: bytes, at: int, end: int, count: int, depth: int) -> Array:
+def _decode_array(data: bytes, at: int, kind: int, depth: int) -> Array:
+    end = skip(data, at)
+    count = _word(data, at + 5) if kind == 0xF0 else _byte(data, at + 2)
+    at += 9 if kind == 0xF0 else 3
     code = _byte(data, at)
     at += 1
     if code in _EMPTY:  # items without bytes: any count would be free

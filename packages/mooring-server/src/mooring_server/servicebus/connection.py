@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any
 
 from proton import Collector, Endpoint, Event, Transport, TransportException
@@ -65,13 +66,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read frames, one by one: a transfer's format belongs to the delivery that comes out of it."""
         try:
-            for frame, self._format in self._frames.feed(data):
-                while frame and (capacity := self._amqp.capacity()) > 0:
-                    self._amqp.push(frame[:capacity])
-                    frame = frame[capacity:]
-                    self._handle_events()
-                if frame:
-                    break  # it has been closed
+            for frame, message_format in self._frames.feed(data):
+                self._format = message_format
+                self._push(frame)
         except (Malformed, TransportException) as error:
             log.info("a client broke the protocol: %s", error)
             self._pump()
@@ -125,11 +122,19 @@ class Connection(asyncio.Protocol):
 
     def verify(self) -> None:
         """Look at all tokens again: queues, rules or keys have changed."""
-        for key, grant in list(self.grants.items()):
-            try:
-                self.grants[key] = sas.verify(grant.token, self.hub.broker.entities, self.hub.broker.clock())
-            except sas.BadToken:
-                del self.grants[key]
+        old, self.grants = self.grants, {}
+        for grant in old.values():
+            with suppress(sas.BadToken):
+                self.accept(grant.token)
+
+    def accept(self, token: str) -> None:
+        """Take note of what a token gives.
+
+        Raises:
+            BadToken
+        """
+        grant = sas.verify(token, self.hub.broker.entities, self.hub.broker.clock())
+        self.grants[grant.namespace, grant.scope, grant.queue] = grant
 
     def grant(self, path: str, *rights: str) -> sas.Grant | None:
         """One that gives one of these rights for a path."""
@@ -178,6 +183,13 @@ class Connection(asyncio.Protocol):
             elif isinstance(end, Requests):
                 end.replenish()
 
+    def _push(self, frame: bytes) -> None:
+        at = 0
+        while at < len(frame) and (capacity := self._amqp.capacity()) > 0:  # none when it is closed
+            self._amqp.push(frame[at : at + capacity])
+            at += capacity
+            self._handle_events()
+
     def _handle_events(self) -> None:
         while (event := self._collector.peek()) is not None:
             handler = _HANDLERS.get(event.type)
@@ -222,7 +234,7 @@ class Connection(asyncio.Protocol):
         if path == CBS:
             self._attach(link, Requests(self, link, path, None))
         elif path.endswith(MANAGEMENT):
-            self._attach(link, Requests(self, link, path, self._managed(path, address)))
+            self._attach(link, Requests(self, link, path, self._managed(path.removesuffix(MANAGEMENT))))
         elif link.is_sender:
             self._attach(link, Outgoing(self, link, self._node(path, address, LISTEN)))
         else:
@@ -231,9 +243,9 @@ class Connection(asyncio.Protocol):
             except Refused as error:
                 self._attach(link, Refusing(self, link, error))
 
-    def _managed(self, path: str, address: str) -> Node | Refused:
+    def _managed(self, path: str) -> Node | Refused:
         try:
-            return self._node(path.removesuffix(MANAGEMENT), path.removesuffix(MANAGEMENT), *RIGHTS)
+            return self._node(path, path, *RIGHTS)
         except Refused as error:
             return error
 

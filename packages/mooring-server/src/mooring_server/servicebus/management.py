@@ -1,5 +1,7 @@
-"""What clients ask of a queue's ``$management`` node (learn.microsoft.com, "AMQP 1.0 in Service Bus:
-request-response-based operations")."""
+"""What clients ask of a queue's ``$management`` node.
+
+Source: learn.microsoft.com, "AMQP 1.0 in Azure Service Bus: request-response-based operations".
+"""
 
 from __future__ import annotations
 
@@ -81,11 +83,7 @@ class Management:
             return
         right, function = self._operations[name]
         try:
-            if not self.allows(right):
-                raise Refused("amqp:unauthorized-access", f"The right {right} is needed.", 401)
-            if not isinstance(body, dict):
-                raise Malformed("the request's body has to be a map")
-            function(body, answer)
+            function(self._checked(right, body), answer)
         except LockLost:
             answer(_refusal(LOCK_LOST))
         except Refused as error:
@@ -93,6 +91,13 @@ class Management:
         except (Malformed, KeyError, ValueError, TypeError) as error:
             text = f"The request cannot be read: {error}."
             answer(Reply(400, text, None, "com.microsoft:argument-error"))
+
+    def _checked(self, right: str, body: Any) -> dict[Any, Any]:
+        if not self.allows(right):
+            raise Refused("amqp:unauthorized-access", f"The right {right} is needed.", 401)
+        if not isinstance(body, dict):
+            raise Malformed("the request's body has to be a map")
+        return body
 
     def _renew(self, body: dict[Any, Any], answer: Answer) -> None:
         now, tokens = self.broker.clock(), _tokens(body)

@@ -12,8 +12,8 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from itertools import chain, repeat
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 
 from mooring_server.domain.errors import MooringError

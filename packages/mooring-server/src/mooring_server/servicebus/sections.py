@@ -1,7 +1,7 @@
 """Messages as AMQP 1.0 lays them out (amqp-core-messaging-v1.0, section 3.2), read and changed section by section.
 
-What a sender wrote is kept byte for byte: a delivery gets another head (header, message annotations), a dead-lettered one
-two application properties more; nothing else is decoded.
+What a sender wrote is kept byte for byte: a delivery gets another head (header, message annotations), a dead-lettered
+one two application properties more; nothing else is decoded.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def render(raw: bytes, message: Message, *, locked: bool, source: str) -> bytes:
     header = (header + [encode(None)] * 5)[:5]
     # It is durable; and how often it was given out before.
     header[0], header[4] = encode(True), encode(UInt(message.deliveries))
-    told = {
+    told: dict[str, Any] = {
         "x-opt-sequence-number": message.seq,
         "x-opt-enqueued-time": _milliseconds(message.enqueued),
         "x-opt-enqueue-sequence-number": message.seq,
@@ -192,7 +192,9 @@ def read_request(raw: bytes) -> Request:
     Raises:
         Malformed
     """
-    identity, reply_to, properties, value = None, None, {}, None
+    identity, value = None, None
+    properties: dict[Any, Any] = {}
+    reply_to: str | None = None
     for code, _, body, _ in split(raw):
         if code == _PROPERTIES:
             fields, _ = decode(raw, body)

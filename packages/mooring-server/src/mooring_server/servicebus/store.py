@@ -1,8 +1,8 @@
 """The broker's file: messages in SQLite's WAL, written by a thread that commits for many at a time.
 
-What is told to `Store.write` is on disk when ``done`` is called; changes get there in the order they were told, and those
-told while a commit is under way share the next one. A disk that refuses to be written ends the process: nothing that
-was acknowledged is lost, and memory never disagrees with the file for long.
+What is told to `Store.write` is on disk when ``done`` is called; changes get there in the order they were told,
+and those told while a commit is under way share the next one. A disk that refuses to be written ends the process:
+nothing that was acknowledged is lost, and memory never disagrees with the file for long.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mooring_server.servicebus.counts import DEAD_LETTER
@@ -150,7 +151,7 @@ class Store:
                     break
             if any(writes for writes, _ in taken):
                 self._commit(connection, [write for writes, _ in taken for write in writes])
-            self._post(lambda taken=taken: [done() for _, done in taken])  # type: ignore[misc]
+            self._post(partial(_tell, [done for _, done in taken]))
         connection.close()
 
     def _commit(self, connection: sqlite3.Connection, writes: list[Write]) -> None:
@@ -159,6 +160,11 @@ class Store:
             _apply(connection, write)
         connection.execute("UPDATE last SET seq = ?", (self._last,))
         connection.execute("COMMIT")
+
+
+def _tell(waiting: list[Callable[[], None]]) -> None:
+    for done in waiting:
+        done()
 
 
 def _connect(path: Path) -> sqlite3.Connection:

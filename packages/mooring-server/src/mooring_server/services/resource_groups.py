@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol, TypedDict
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -28,23 +28,15 @@ class GroupView(TypedDict):
     tags: dict[str, str]
 
 
-class Contents(Protocol):
-    """A kind of resource that lies in groups and goes with them."""
-
-    def delete_group(self, group: GroupRef) -> None:
-        """Delete all of the group's; returns when they are gone, or bound to go."""
-        ...
-
-
 class ResourceGroups:
     """The use cases.
 
     Args:
         context: stores.
-        contents: what is deleted with a group, in this order.
+        contents: one a kind of resource: delete all that a group has of it.
     """
 
-    def __init__(self, context: Context, contents: Sequence[Contents] = ()) -> None:
+    def __init__(self, context: Context, contents: Sequence[Callable[[GroupRef], None]] = ()) -> None:
         self._context = context
         self._contents = contents
 
@@ -143,8 +135,8 @@ class ResourceGroups:
                 hint="Delete these first, if they are meant: mooring workspace delete.",
                 target=ref.name,
             )
-        for contents in self._contents:
-            contents.delete_group(ref)
+        for delete_contents in self._contents:
+            delete_contents(ref)
         with self._context.db.write() as session:
             row = session.get(ResourceGroup, ref.key)
             if row is not None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mooring.cli import workspaces as places
+from mooring.cli.calls import call
 from mooring.cli.options import Text, Texts
 from mooring.cli.output import Columns
 from mooring.cli.session import Session, command, group
@@ -85,7 +86,7 @@ def create(
         scopes = [places.scope(one, resource_group, subscription_id) for one in workspace]
         meant = [{"subscription": s, "resourceGroup": g, "name": n} for s, g, n in scopes]
     body = {"name": name, "role": role, "workspaces": meant, "expiresInDays": _days(expires)}
-    made = _call("POST", "/tokens", body)
+    made = call("POST", "/tokens", body)
     if not session.json:
         session.say("Keep this token; it is not shown again. Callers set it as MOORING_TOKEN.")
     session.show(made, (("Token", "token"), *COLUMNS[:-1]))
@@ -98,7 +99,7 @@ def list_(session: Session) -> None:
       mooring token list
     """
     session.show_all(
-        _call("GET", "/tokens")["value"], COLUMNS, empty="There are no tokens but the server's own."
+        call("GET", "/tokens")["value"], COLUMNS, empty="There are no tokens but the server's own."
     )
 
 
@@ -113,7 +114,7 @@ def revoke(
     """
     from mooring.sdk.client import part
 
-    _call("DELETE", f"/tokens/{part(token)}")
+    call("DELETE", f"/tokens/{part(token)}")
     session.say(f"Revoked {token}.")
 
 
@@ -127,22 +128,8 @@ def audit(
       mooring audit
       mooring audit -n 500 --output json
     """
-    rows = _call("GET", f"/audit?count={count}")["value"]
+    rows = call("GET", f"/audit?count={count}")["value"]
     session.show_all(rows, AUDIT_COLUMNS, empty="Nothing was changed or refused yet.")
-
-
-def _call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    from mooring.sdk.client import ROOT
-    from mooring.sdk.connection import configured
-    from mooring.sdk.http import Http
-    from mooring.sdk.local_server import ensure_server
-
-    config = places.nearest_config()
-    http = Http(configured(config.settings if config else None) or ensure_server())
-    try:
-        return http.json(method, ROOT + path, body=body)[0]
-    finally:
-        http.close()
 
 
 def _days(text: str | None) -> float | None:

@@ -2,53 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from fastapi import FastAPI
 
 from mooring_server.domain.access import Principal
-from mooring_server.edges.arm import acr, discovery, groups, registries, resources, sign_in, subscriptions
+from mooring_server.edges.arm import (
+    acr,
+    discovery,
+    groups,
+    plans,
+    registries,
+    resources,
+    sign_in,
+    storage,
+    subscriptions,
+)
 from mooring_server.edges.arm.acr import TOKEN_USER, registry_of_token
 from mooring_server.edges.registry import RegistryIndex
+from mooring_server.services.plans import Plans
 from mooring_server.services.registries import Registries
 from mooring_server.services.resource_groups import ResourceGroups
 from mooring_server.services.sign_ins import SignIns
+from mooring_server.services.storage.accounts import StorageAccounts
 
-__all__ = ["TOKEN_USER", "ArmServices", "add_arm", "registry_of_token"]
+__all__ = ["TOKEN_USER", "ArmParts", "add_arm", "registry_of_token"]
+
+
+class Identities(Protocol):
+    """Who shows what."""
+
+    @property
+    def sign_ins(self) -> SignIns:
+        """Make tokens, and verify them."""
+
+    @property
+    def registries(self) -> Registries:
+        """Know to which workspace a registry belongs."""
+
+    def authenticate_registry(self, user: str, password: str) -> str | None:
+        """The registry that a user and a password open, or None."""
 
 
 @dataclass(frozen=True)
-class ArmServices:
-    """The use cases behind the routes.
+class ArmParts:
+    """The use cases behind the routes."""
 
-    Attributes:
-        authenticate_registry: gives the registry that a user and a password open, or None.
-    """
-
-    sign_ins: SignIns
     groups: ResourceGroups
-    registries: Registries
     repositories: RegistryIndex
-    authenticate_registry: Callable[[str, str], str | None]
+    accounts: StorageAccounts
+    plans: Plans
 
 
-def add_arm(app: FastAPI, services: ArmServices) -> None:
+def add_arm(app: FastAPI, identities: Identities, parts: ArmParts) -> None:
     """Add all routes; they are the last of an application, since some begin with any word."""
-    parts = (
+    sign_ins, known = identities.sign_ins, identities.registries
+    routers = (
         discovery.routes(),
-        sign_in.routes(services.sign_ins),
-        subscriptions.routes(services.groups, services.sign_ins.tenant),
-        groups.routes(services.groups),
-        registries.routes(services.registries),
-        resources.routes([_registries(services.registries)]),
-        acr.routes(
-            services.registries, services.repositories, services.sign_ins, services.authenticate_registry
-        ),
+        sign_in.routes(sign_ins),
+        subscriptions.routes(parts.groups, sign_ins.tenant),
+        groups.routes(parts.groups),
+        registries.routes(known),
+        storage.routes(parts.accounts, parts.groups),
+        plans.routes(parts.plans),
+        resources.routes([_registries(known), _accounts(parts.accounts)]),
+        acr.routes(known, parts.repositories, sign_ins, identities.authenticate_registry),
     )
-    for part in parts:
+    for router in routers:
         # Not by include_router, which has a pattern of its own for each path and would forget ours.
-        app.router.routes.extend(part.routes)
+        app.router.routes.extend(router.routes)
 
 
 def _registries(known: Registries) -> resources.Source:
@@ -58,5 +81,14 @@ def _registries(known: Registries) -> resources.Source:
             for view in known.list(subscription)
             if caller.may_enter(view["workspace"])
         ]
+
+    return source
+
+
+def _accounts(known: StorageAccounts) -> resources.Source:
+    def source(subscription: str, caller: Principal, _host: str) -> list[resources.Resource]:
+        if caller.workspaces is not None:
+            return []
+        return [storage.account_view(view) for view in known.list(subscription)]
 
     return source

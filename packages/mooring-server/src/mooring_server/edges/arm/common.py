@@ -112,6 +112,17 @@ def section(body: Mapping[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
+# Fields of a resource that stand beside `properties`; those that say where it is are in its id.
+_OUTER = ("id", "name", "type", "kind", "location", "sku", "tags")
+_LEFT_OUT = ("subscription", "resourceGroup")
+
+
+def resource_view(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """ARM's JSON of a resource whose fields are all on one level."""
+    inner = {k: v for k, v in flat.items() if k not in _OUTER and k not in _LEFT_OUT}
+    return {**{k: flat[k] for k in _OUTER if k in flat}, "properties": inner}
+
+
 def _group(subscription: str, resource_group: str) -> GroupRef:
     return GroupRef(subscription, resource_group)
 

@@ -10,10 +10,9 @@ from mooring_server.edges.native.access import OWNER, READER, guarded_router, ne
 from mooring_server.edges.native.common import ROOT, Filter
 from mooring_server.edges.native.schemas import KeyType, NamespaceSettings, QueueSettings, RuleSettings
 from mooring_server.services.bus_entities import NamespaceRef
-from mooring_server.services.bus_namespaces import BusNamespaces
-from mooring_server.services.bus_queues import BusQueues
 from mooring_server.services.bus_rules import BusRules, Scope
 from mooring_server.services.bus_views import NamespaceView, QueueView, RuleKeysView, RuleView
+from mooring_server.services.service_bus import ServiceBus
 from mooring_server.services.views import Page
 
 _NAMESPACE = (
@@ -39,9 +38,10 @@ def _scope(ref: _Ref, queue: str | None = None) -> Scope:
 _Scope = Annotated[Scope, Depends(_scope)]
 
 
-def routes(namespaces: BusNamespaces, queues: BusQueues, rules: BusRules) -> APIRouter:
+def routes(bus: ServiceBus) -> APIRouter:
     """The routes over the use cases. Namespaces belong to no workspace: tokens for some of these do not reach them."""
     router = guarded_router("service bus")
+    namespaces, queues = bus.namespaces, bus.queues
 
     @router.put(_NAMESPACE, responses={201: {"model": NamespaceView, **_CREATED}})
     @needs(OWNER, everywhere=True)
@@ -99,7 +99,7 @@ def routes(namespaces: BusNamespaces, queues: BusQueues, rules: BusRules) -> API
         return {"value": queues.list(ref), "nextLink": None}
 
     for place in (_NAMESPACE, _QUEUE):
-        _rule_routes(router, rules, place)
+        _rule_routes(router, bus.rules, place)
     return router
 
 

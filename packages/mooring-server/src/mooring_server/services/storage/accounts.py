@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from mooring_server.domain.errors import Conflict, InvalidRequest, NotFound
 from mooring_server.domain.names import check_name, storage_account_id
 from mooring_server.domain.storage.names import check_account_name
-from mooring_server.services.context import Context
+from mooring_server.services.context import Context, GroupRef
 from mooring_server.store.tables import StorageAccount, now
 
 KEY_NAMES = ("key1", "key2")
@@ -193,6 +193,11 @@ class StorageAccounts:
         with self._context.db.write() as session:
             session.delete(_find(session, ref))
         self.changed(ref.name)
+
+    def delete_group(self, group: GroupRef) -> None:
+        """Delete all of a resource group."""
+        for view in self.list(group.subscription, group.name):
+            self.delete(AccountRef(view["subscription"], view["resourceGroup"], view["name"]))
 
     def list_keys(self, ref: AccountRef) -> list[KeyView]:
         """Both keys.

@@ -2,9 +2,6 @@
 
 from alembic import context
 
-import mooring_server.store.arm_tables  # noqa: F401 - its tables belong to the metadata
-import mooring_server.store.bus_tables  # noqa: F401 - its tables belong to the metadata
-import mooring_server.store.function_tables
 from mooring_server.store.tables import Base
 
 context.configure(
