@@ -28,6 +28,7 @@ from mooring_server.edges.blob.service import blob_service
 from mooring_server.edges.mlflow import proxy as mlflow_edge
 from mooring_server.edges.native import az as az_edge
 from mooring_server.edges.native import backup as backup_edge
+from mooring_server.edges.native import bases as base_edge
 from mooring_server.edges.native import checks as check_edge
 from mooring_server.edges.native import function_apps as function_edge
 from mooring_server.edges.native import images as image_edge
@@ -47,9 +48,11 @@ from mooring_server.edges.queue.service import queue_service
 from mooring_server.edges.registry import registry_app
 from mooring_server.edges.storage.gate import StorageGate
 from mooring_server.images.builder import ImageBuilder
+from mooring_server.images.scratch import Scratch
 from mooring_server.images.unpack import Unpacker
 from mooring_server.servicebus.process import BrokerProcess, Place
 from mooring_server.services.backups import Backup
+from mooring_server.services.bases import Bases
 from mooring_server.services.bus_entities import entities
 from mooring_server.services.context import Context
 from mooring_server.services.environments import Environments
@@ -116,7 +119,7 @@ def create_app(  # noqa: PLR0915 - it assembles
         init_seconds=init_seconds,
         sign=partial(signature, token.encode()),
     )
-    operations = Operations(context)
+    operations, bases = Operations(context), Bases(context, Scratch(home.cache / "bases"))
     tracking = TrackingServer(home.path / "mlflow", home.path / "logs" / "mlflow.log")
     workspaces, repositories = Workspaces(context, tracking.forget), Repositories(context)
     accounts = StorageAccounts(context)
@@ -149,7 +152,8 @@ def create_app(  # noqa: PLR0915 - it assembles
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         context.signals.attach(asyncio.get_running_loop())
-        await asyncio.to_thread(_tidy, home, store, operations, (builder, unpacker, target, storage))
+        tidied = (builder, unpacker, target, storage, bases)
+        await asyncio.to_thread(_tidy, home, store, operations, tidied)
         target.on_loss(context.supervisor_lost)
         for runner in runners:
             runner.start()
@@ -191,6 +195,7 @@ def create_app(  # noqa: PLR0915 - it assembles
     app.include_router(model_edge.blob_routes(workspaces, store))
     app.include_router(model_edge.model_routes(Models(context)))
     app.include_router(model_edge.environment_routes(Environments(context)))
+    app.include_router(base_edge.routes(bases))
     app.include_router(image_edge.routes(Images(context, operations)))
     for collection in SCOPES:
         services = Webservices(context, collection)
