@@ -52,8 +52,10 @@ from mooring_server.settings import Collection, Home, external_tracking, remove_
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
 from mooring_server.store.tables import now
+from mooring_server.targets.container import ContainerTarget
 from mooring_server.targets.process import ProcessTarget
 from mooring_server.targets.sandbox import SandboxSettings
+from mooring_server.targets.supervised import SupervisedTarget
 from mooring_server.tracking.process import TrackingServer
 
 _BUILD_THREADS = 2
@@ -70,6 +72,7 @@ def create_app(
     address: str,
     scheme: str = "http",
     init_seconds: float = DEFAULT_INIT_SECONDS,
+    target: str = "process",
 ) -> FastAPI:
     """The server's application.
 
@@ -79,6 +82,7 @@ def create_app(
         address: ``host:port`` under which it is reached.
         scheme: ``https`` when it speaks TLS.
         init_seconds: what ``init()`` may take where the image does not say.
+        target: where workers run, one of `settings.TARGETS`.
     """
     started = now()
     store = ContentStore(home.content)
@@ -96,12 +100,12 @@ def create_app(
     builder = ImageBuilder(store, home.cache)
     unpacker = Unpacker(store, home.cache / "unpacked")
     sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
-    target = ProcessTarget(home.services, unpacker, sandbox=sandbox)
+    place = _place(target, home, store, unpacker, sandbox)
     tracking = TrackingServer(home.path / "mlflow", home.path / "logs" / "mlflow.log")
-    housekeeper = Housekeeper(context, operations, target, Collection.from_environment(os.environ))
+    housekeeper = Housekeeper(context, operations, place, Collection.from_environment(os.environ))
     runners = [
         Runner(ImageController(context, operations, builder), _BUILD_THREADS),
-        Runner(ServiceController(context, operations, target), _SERVICE_THREADS),
+        Runner(ServiceController(context, operations, place), _SERVICE_THREADS),
         Runner(housekeeper, _HOUSEKEEPING_THREADS),
     ]
     context.wake_image, context.wake_service = runners[0].wake, runners[1].wake
@@ -109,14 +113,14 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         context.signals.attach(asyncio.get_running_loop())
-        await asyncio.to_thread(_tidy, home, store, operations, (builder, unpacker, target))
-        target.on_loss(context.supervisor_lost)
+        await asyncio.to_thread(_tidy, home, store, operations, (builder, unpacker, place))
+        place.on_loss(context.supervisor_lost)
         for runner in runners:
             runner.start()
         yield
         context.signals.attach(None)
         await asyncio.to_thread(tracking.close)
-        await asyncio.to_thread(_stop, runners, target, context.db)
+        await asyncio.to_thread(_stop, runners, place, context.db)
 
     app = FastAPI(
         title="Mooring",
@@ -142,7 +146,7 @@ def create_app(
     app.include_router(image_edge.routes(Images(context, operations)))
     for collection in SCOPES:
         services = Webservices(context, collection)
-        app.include_router(service_edge.routes(services, collection, target))
+        app.include_router(service_edge.routes(services, collection, place))
     app.include_router(operation_edge.routes(operations, context.signals))
     app.include_router(registry_app(store, Repositories(context), workspaces.authenticate_registry))
 
@@ -174,7 +178,16 @@ def _tidy(home: Home, store: ContentStore, operations: Operations, parts: Iterab
     operations.resume()
 
 
-def _stop(runners: list[Runner], target: ProcessTarget, database: Database) -> None:
+def _place(
+    target: str, home: Home, store: ContentStore, unpacker: Unpacker, sandbox: SandboxSettings
+) -> SupervisedTarget:
+    if target == "container":
+        network = "none" if sandbox.network == "none" else "default"
+        return ContainerTarget(home.services, store, unpacker, network=network)
+    return ProcessTarget(home.services, unpacker, sandbox=sandbox)
+
+
+def _stop(runners: list[Runner], target: SupervisedTarget, database: Database) -> None:
     for runner in runners:
         runner.stop(_STOP_SECONDS)
     target.close()

@@ -106,14 +106,19 @@ def locked(home: Home) -> Iterator[None]:
         yield
 
 
+# Where workers run; the first unless another is chosen.
+TARGETS = ("process", "container")
+
+
 @dataclass(frozen=True)
 class Settings:
-    """Kept in ``settings.json``: the token, the port of the last run (image locations name it), and TLS.
+    """Kept in ``settings.json``: the token, the port of the last run (image locations name it), TLS, the target.
 
     Attributes:
         tls_cert: path of the certificate chain, None without TLS.
         tls_key: path of its key.
         public_host: the name under which other machines reach the server.
+        target: where workers run, one of `TARGETS`.
     """
 
     token: str
@@ -121,6 +126,7 @@ class Settings:
     tls_cert: str | None = None
     tls_key: str | None = None
     public_host: str | None = None
+    target: str = TARGETS[0]
 
     @classmethod
     def load(cls, home: Home) -> Settings:
@@ -130,7 +136,7 @@ class Settings:
             return cls(secrets.token_urlsafe(32), 0)
         try:
             stored = json.loads(path.read_text())
-            names = ("tls_cert", "tls_key", "public_host")
+            names = ("tls_cert", "tls_key", "public_host", "target")
             rest = {name: str(stored[name]) for name in names if stored.get(name)}
             return cls(str(stored["token"]), int(stored["port"]), **rest)
         except (ValueError, KeyError, TypeError) as error:

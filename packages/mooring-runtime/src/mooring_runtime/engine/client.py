@@ -177,9 +177,7 @@ class Engine:
             if error.status != http.client.NOT_FOUND:
                 raise
 
-    def _json(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None
-    ) -> Any:
+    def _json(self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None) -> Any:
         data = None if body is None else [json.dumps(body).encode()]
         headers = {} if body is None else {"Content-Type": "application/json"}
         with self._request(method, path, query or {}, data, headers, self._timeout) as answer:

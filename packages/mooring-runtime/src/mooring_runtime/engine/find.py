@@ -59,12 +59,19 @@ def find(environ: Mapping[str, str] | None = None) -> Engine:
     """
     tried = []
     for path in sockets(os.environ if environ is None else environ, os.getuid()):
-        try:
-            Engine(path, _ASK_SECONDS).version()
-        except EngineUnavailable as error:
-            tried.append(str(error).partition(" at ")[2])
-        except EngineError as error:
-            tried.append(f"{path}: {error}")
-        else:
+        wrong = _wrong(path)
+        if wrong is None:
             return Engine(path)
+        tried.append(wrong)
     raise EngineNotFound("No container engine answers on this machine.", tuple(tried))
+
+
+def _wrong(path: Path) -> str | None:
+    """Why no engine can be used there; None if one can."""
+    try:
+        Engine(path, _ASK_SECONDS).version()
+    except EngineUnavailable as error:
+        return str(error).partition(" at ")[2]
+    except EngineError as error:
+        return f"{path}: {error}"
+    return None

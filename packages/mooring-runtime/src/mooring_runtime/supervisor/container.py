@@ -32,6 +32,9 @@ REASON_SECONDS = 5.0
 # For a launcher to end its container before the engine is asked to.
 LEAVE_SECONDS = 3.0
 
+# As in a shell, 137 is signal 9.
+_SIGNALLED = 128
+
 note = logging.getLogger("mooring.supervisor").info
 
 
@@ -230,15 +233,8 @@ class RevisionContainer:
                 self.log = event["log"] or event["error"]
                 note("container ended with status %d: %s", event["exit_code"], event["error"] or "-")
             elif event["event"] == "failed" and self._exit is None:
-                self.failure = Failure(
-                    event["code"],
-                    "Start",
-                    event["message"],
-                    event["hint"],
-                    event["evidence"],
-                    self.revision.id,
-                )
-                note("%s: %s", event["code"], event["message"])
+                self.failure = Failure(**{**event["failure"], "revision": self.revision.id})
+                note("%s: %s", self.failure.code, self.failure.message)
 
     def _lost(self) -> None:
         """The launcher has gone; the keeper soon knows why."""
@@ -258,10 +254,10 @@ class RevisionContainer:
         self._disconnect()
         self._forget_socket()
         shutil.rmtree(self._folder, ignore_errors=True)
-        code, oom = self._exit or (128 + signal.SIGKILL, False)
+        code, oom = self._exit or (_SIGNALLED + signal.SIGKILL, False)
         ended, self._workers = list(self._workers.values()), {}
         for worker in ended:
-            worker.end(128 - code if code > 128 else code, oom=oom, used=0)  # noqa: PLR2004 - a shell's way to name signals
+            worker.end(128 - code if code > 128 else code, oom=oom, used=0)
 
     def _disconnect(self) -> None:
         if self._connection is not None:

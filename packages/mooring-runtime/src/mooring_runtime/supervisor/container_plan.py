@@ -30,7 +30,9 @@ def service_label(directory: Path) -> str:
 
 def container_name(service: str, revision: str, unique: str) -> str:
     """For people who list containers; the labels tell what counts."""
-    allowed = "".join(c if c.isascii() and (c.isalnum() or c in "_.-") else "-" for c in f"{service}-{revision}")
+    allowed = "".join(
+        c if c.isascii() and (c.isalnum() or c in "_.-") else "-" for c in f"{service}-{revision}"
+    )
     return f"mooring-{allowed}-{unique}"
 
 

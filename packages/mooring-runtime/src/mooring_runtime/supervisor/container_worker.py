@@ -8,13 +8,13 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mooring_runtime.supervisor.child import READ, Sink
+from mooring_runtime.supervisor.child import Pipes, Sink
 from mooring_runtime.supervisor.diagnose import OutOfMemory
 
 if TYPE_CHECKING:
     from mooring_runtime.supervisor.container import RevisionContainer
 
-# After SIGKILL by the launcher; one that does not end then has a launcher that does nothing (a container that is paused).
+# After SIGKILL by the launcher; one that does not end then has a launcher that does nothing (a paused container).
 KILL_SECONDS = 5.0
 
 
@@ -59,22 +59,16 @@ class ContainerChild:
         self._last = last
         self._code: int | None = None
         self._finished = False
-        self._pipes: dict[int, Sink] = {}
         self.container = container
         self.name = name
         self.pid = 0
         self.memory: OutOfMemory | None = None
-        written = []
-        for output in outputs:
-            pipe, end = os.pipe()
-            os.set_blocking(pipe, False)
-            self._pipes[pipe] = output
-            written.append(end)
-            loop.add_reader(pipe, self._read, pipe)
-        self._handed = {"stdout": os.dup(written[0]), "stderr": os.dup(written[-1])}
-        self._handed |= {key: os.dup(descriptor) for key, descriptor in pass_fds.items()}
-        for end in written:
-            os.close(end)
+        self._pipes = Pipes(loop, outputs)
+        stdout, stderr = self._pipes.written
+        given = {"stdout": stdout, "stderr": stderr, **pass_fds}
+        self._handed = {key: os.dup(descriptor) for key, descriptor in given.items()}
+        self._pipes.close_written()
+        self._pipes.watch()
         self._message = {
             "op": "start",
             "id": name,
@@ -116,12 +110,7 @@ class ContainerChild:
         """How it ended (below 0: a signal), or None while it runs; its last output has been read then."""
         if self._code is not None and not self._finished:
             self._finished = True
-            for pipe, output in self._pipes.items():
-                while self._read(pipe):
-                    continue
-                output.finish()
-                self._loop.remove_reader(pipe)
-                os.close(pipe)
+            self._pipes.finish()
         return self._code
 
     def send(self, number: signal.Signals) -> None:
@@ -140,16 +129,3 @@ class ContainerChild:
     def _insist(self) -> None:
         if self._code is None:
             self.container.terminate()
-
-    def _read(self, pipe: int) -> bool:
-        output = self._pipes[pipe]
-        output.about_to_read()
-        try:
-            data = os.read(pipe, READ)
-        except BlockingIOError:
-            return False
-        if not data:
-            self._loop.remove_reader(pipe)
-            return False
-        output.feed(data, drained=len(data) < READ)
-        return True

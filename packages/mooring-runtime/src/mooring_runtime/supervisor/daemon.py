@@ -210,16 +210,15 @@ class Daemon:
     def _worker_ended(self, name: str, process: WorkerProcess, code: int) -> None:
         del self._workers[name]
         worker = next((worker for worker in self._machine.workers() if worker.id == name), None)
-        memory = None
+        memory, here, alone = None, True, True
         if isinstance(process.child, ContainerChild):
             failure = process.child.container.failure
             if failure is not None:
                 self._machine.worker_exited(name, Exit("not started", failure), self._loop.time())
                 return
-            memory = process.child.memory
+            here, alone, memory = False, not process.child.container.over, process.child.memory
         elif code == -signal.SIGKILL:
             memory = self._limiter.bounds(process.revision).out_of_memory(process.child.pid)
-        here = process.revision.container is None
         death = diagnose.Death(
             process.revision,
             returncode=code,
@@ -228,7 +227,7 @@ class Daemon:
             report=process.report,
             timed_out=worker is not None and worker.timed_out,
             stuck=worker is not None and worker.stuck,
-            lost=worker is not None and worker.lost and worker.killed,
+            lost=worker is not None and worker.lost and worker.killed and alone,
             memory=memory,
             log=process.child.tail(),
             tree=tree.of_models(process.revision) if process.report is not None and here else "",

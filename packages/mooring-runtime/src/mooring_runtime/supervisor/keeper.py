@@ -1,11 +1,11 @@
 """``python -m mooring_runtime.supervisor.keeper FD``: one container, from its creation to its removal.
 
 A process of its own, since an engine answers when it likes, and the supervisor must not wait for it. FD has a
-JSON object ``{"engine", "name", "container", "service", "owner"}``, as `container_plan` makes them. It prints JSON lines:
+JSON object ``{"engine", "name", "container", "service"}``, as `container_plan` makes them. It prints JSON lines:
 
     {"event": "started", "container": id}
     {"event": "ended", "exit_code", "oom", "error", "log"}
-    {"event": "failed", "code", "message", "hint", "evidence"}
+    {"event": "failed", "failure": {...}}        as in docs/protocols.md, section 1
 
 SIGTERM ends and removes the container. When the keeper is killed, the container ends with the supervisor's
 connection, and what is left of it is removed before the next one is made.
@@ -23,15 +23,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from mooring_runtime.engine.client import Engine, EngineError, EngineRefused, EngineUnavailable
+from mooring_runtime.engine.client import Engine, EngineError, EngineUnavailable
 from mooring_runtime.supervisor import proctable
 from mooring_runtime.supervisor.container_plan import LABEL_OWNER, LABEL_SERVICE
+from mooring_runtime.supervisor.engine_failure import failure_of
 
 RETRY_SECONDS = 1.0
 TAIL_LINES = 100
-# What engines say, in one form or another, when a disk is full.
-_FULL = "no space left on device"
-_OTHER_MACHINE = ("exec format error", "does not match the specified platform")
 
 
 class Stopped(BaseException):
@@ -57,14 +55,14 @@ def _started(pid: int) -> str:
     return text[text.rindex(")") + 2 :].split()[19]
 
 
-def remove_left(engine: Engine, service: str) -> int:
-    """Removes the containers of a service whose keepers were killed; how many.
+def remove_left(engine: Engine, label: str) -> int:
+    """Removes the containers with a label (``name=value``) whose keepers were killed; how many.
 
     Raises:
         EngineError: the engine does not do it.
     """
     removed = 0
-    for found in engine.containers(f"{LABEL_SERVICE}={service}"):
+    for found in engine.containers(label):
         if not owned((found.get("Labels") or {}).get(LABEL_OWNER, "")):
             engine.remove(found["Id"])
             removed += 1
@@ -85,7 +83,7 @@ def keep(settings: Mapping[str, Any]) -> None:
     """
     engine = Engine(Path(settings["engine"]))
     try:
-        remove_left(engine, settings["service"])
+        remove_left(engine, f"{LABEL_SERVICE}={settings['service']}")
         body = dict(settings["container"])
         body["Labels"] = {**body["Labels"], LABEL_OWNER: own_name(), LABEL_SERVICE: settings["service"]}
         container = engine.create(settings["name"], body)
@@ -105,13 +103,17 @@ def wait(engine: Engine, container: str) -> None:
     Raises:
         EngineRefused: the container is gone.
     """
-    while True:
-        try:
-            engine.wait(container)
-            if not engine.inspect(container)["State"]["Running"]:
-                return
-        except EngineUnavailable:
-            time.sleep(RETRY_SECONDS)
+    while _runs(engine, container):
+        time.sleep(RETRY_SECONDS)
+
+
+def _runs(engine: Engine, container: str) -> bool:
+    """False when it has ended; True when the engine went away before it could tell."""
+    try:
+        engine.wait(container)
+        return bool(engine.inspect(container)["State"]["Running"])
+    except EngineUnavailable:
+        return True
 
 
 def tell_end(engine: Engine, container: str) -> None:
@@ -124,47 +126,6 @@ def tell_end(engine: Engine, container: str) -> None:
         error=str(state.get("Error") or ""),
         log=engine.logs(container, TAIL_LINES),
     )
-
-
-def failure(error: EngineError, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What an engine's error means, in words for whoever deployed the service."""
-    said = str(error)
-    image = settings["container"]["Image"]
-    if isinstance(error, EngineUnavailable):
-        return {
-            "code": "EngineUnavailable",
-            "message": f"The container engine at {error.socket} does not answer: {said.rpartition(': ')[2]}.",
-            "hint": "Start it (`systemctl start docker`, `systemctl --user start podman.socket`); the service is"
-            " brought back by itself then.",
-            "evidence": {"engine": said},
-        }
-    if isinstance(error, EngineRefused) and error.status == 404 and "image" in said.lower():  # noqa: PLR2004 - HTTP
-        return {
-            "code": "ImageNotInEngine",
-            "message": f"The engine does not have the image {image} any more: {said}.",
-            "hint": "It was removed with the engine's own commands. The server hands it over again.",
-            "evidence": {"engine": said},
-        }
-    if _FULL in said.lower():
-        return {
-            "code": "EngineDiskFull",
-            "message": f"The container engine has no space left: {said}.",
-            "hint": "Free some where it keeps its data: `docker system df`, `podman system df`.",
-            "evidence": {"engine": said},
-        }
-    if any(text in said.lower() for text in _OTHER_MACHINE):
-        return {
-            "code": "ImageForOtherMachine",
-            "message": f"The image {image} was made for another processor than this machine's: {said}.",
-            "hint": "Choose a base for this machine's architecture and build the image again.",
-            "evidence": {"engine": said},
-        }
-    return {
-        "code": "ContainerNotStarted",
-        "message": f"The container engine did not start the container: {said}.",
-        "hint": "The evidence `engine` is what it said; `mooring doctor` checks what the engine can do.",
-        "evidence": {"engine": said},
-    }
 
 
 def main() -> int:
@@ -180,7 +141,7 @@ def main() -> int:
     except Stopped:
         return 0
     except EngineError as error:
-        say(event="failed", **failure(error, settings))
+        say(event="failed", failure=failure_of(error, settings["container"]["Image"]).to_json())
         return 1
     return 0
 

@@ -1,7 +1,7 @@
 """Process 1 of a container: starts workers for the supervisor outside of it.
 
-``<python> <worker_dir>/launcher.py <socket>``. It connects to the supervisor (a Unix socket of packets, mounted into the
-container) and does what comes: JSON objects, one a packet, with descriptors beside them.
+``<python> <worker_dir>/launcher.py <socket>``. It connects to the supervisor (a Unix socket of packets, mounted into
+the container) and does what comes: JSON objects, one a packet, with descriptors beside them.
 
     {"op": "start", "id", "argv", "env", "cwd", "settings", "fds": [names]}   settings become MOORING_WORKER, with the
         descriptors that came under their names; "stdout" and "stderr" are the worker's own
@@ -12,7 +12,7 @@ It says
 
     {"event": "up"}
     {"event": "launched", "id", "pid"}
-    {"event": "exit", "id", "code", "oom", "used"}   code as `subprocess` has it; oom: the kernel killed for memory; used: bytes
+    {"event": "exit", "id", "code", "oom", "used"}   code as `subprocess` has it; oom: killed for memory; used: bytes
 
 and ends, with all workers, when the supervisor goes away. Standard library only, CPython 3.6 and newer.
 """
@@ -63,7 +63,7 @@ class Launcher:
 
     def _receive(self):
         size = array.array("i").itemsize
-        data, ancillary, flags, _ = self._connection.recvmsg(
+        data, ancillary, _flags, _ = self._connection.recvmsg(
             PACKET, socket.CMSG_SPACE(MOST_FDS * size), socket.MSG_CMSG_CLOEXEC
         )
         if not data:
@@ -140,7 +140,7 @@ def become(argv, environment, cwd, fds):
         for name, fd in fds.items():
             os.set_inheritable(fd, name not in ("stdout", "stderr"))
         os.chdir(cwd)
-        os.execve(argv[0], argv, environment)
+        os.execve(argv[0], argv, environment)  # noqa: S606 - the worker
     except BaseException as exc:  # noqa: BLE001 - nothing of the launcher may go on in this process
         os.write(2, "mooring: {} cannot be started: {}\n".format(argv[0], exc).encode("utf-8", "replace"))
     finally:
