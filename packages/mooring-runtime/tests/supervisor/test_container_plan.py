@@ -106,7 +106,7 @@ def test_what_engines_say_becomes_causes() -> None:
     assert code(EngineRefused(404, "No such image: localhost/x:1")) == "ImageNotInEngine"
     assert code(EngineRefused(404, "localhost/x:1: image not known")) == "ImageNotInEngine"
     assert code(EngineRefused(500, "write /a: no space left on device")) == "EngineDiskFull"
-    assert code(EngineRefused(400, "exec /p: exec format error")) == "ImageForOtherMachine"
+    assert code(EngineRefused(400, "exec /p: exec format error")) == "ArchitectureMismatch"
     assert code(EngineRefused(500, "rlimit")) == "ContainerNotStarted"
     lost = failure_of(EngineUnavailable(socket, "Connection refused"), "image")
     assert lost.message == "The container engine at /run/docker.sock does not answer: Connection refused."

@@ -23,6 +23,7 @@ from mooring_server.edges.attempts import Attempts
 from mooring_server.edges.audit import AuditLog
 from mooring_server.edges.mlflow import proxy as mlflow_edge
 from mooring_server.edges.native import backup as backup_edge
+from mooring_server.edges.native import bases as base_edge
 from mooring_server.edges.native import checks as check_edge
 from mooring_server.edges.native import images as image_edge
 from mooring_server.edges.native import models as model_edge
@@ -37,8 +38,10 @@ from mooring_server.edges.native.guard import Gate, Guard, signature
 from mooring_server.edges.native.openapi import ERROR_SCHEMA
 from mooring_server.edges.registry import registry_app
 from mooring_server.images.builder import ImageBuilder
+from mooring_server.images.scratch import Scratch
 from mooring_server.images.unpack import Unpacker
 from mooring_server.services.backups import Backup
+from mooring_server.services.bases import Bases
 from mooring_server.services.context import Context
 from mooring_server.services.environments import Environments
 from mooring_server.services.images import Images
@@ -95,7 +98,7 @@ def create_app(
         init_seconds=init_seconds,
         sign=partial(signature, token.encode()),
     )
-    operations = Operations(context)
+    operations, bases = Operations(context), Bases(context, Scratch(home.cache / "bases"))
     workspaces = Workspaces(context)
     builder = ImageBuilder(store, home.cache)
     unpacker = Unpacker(store, home.cache / "unpacked")
@@ -113,7 +116,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         context.signals.attach(asyncio.get_running_loop())
-        await asyncio.to_thread(_tidy, home, store, operations, (builder, unpacker, place))
+        await asyncio.to_thread(_tidy, home, store, operations, (builder, unpacker, place, bases))
         place.on_loss(context.supervisor_lost)
         for runner in runners:
             runner.start()
@@ -143,6 +146,7 @@ def create_app(
     app.include_router(model_edge.blob_routes(workspaces, store))
     app.include_router(model_edge.model_routes(Models(context)))
     app.include_router(model_edge.environment_routes(Environments(context)))
+    app.include_router(base_edge.routes(bases))
     app.include_router(image_edge.routes(Images(context, operations)))
     for collection in SCOPES:
         services = Webservices(context, collection)

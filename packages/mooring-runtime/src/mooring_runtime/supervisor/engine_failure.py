@@ -60,7 +60,7 @@ def failure_of(error: EngineError, image: str) -> Failure:
         )
     if any(text in lower for text in _OTHER_MACHINE):
         return Failure(
-            "ImageForOtherMachine",
+            "ArchitectureMismatch",
             "Start",
             f"The image {image} was made for another processor than this machine's: {said}.",
             "Choose a base for this machine's architecture and build the image again.",

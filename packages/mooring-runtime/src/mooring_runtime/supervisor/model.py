@@ -212,7 +212,7 @@ _LASTING = {
     "EngineUnavailable",
     "EngineDiskFull",
     "ImageNotInEngine",
-    "ImageForOtherMachine",
+    "ArchitectureMismatch",
     "ContainerNotStarted",
 }
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from mooring_server.images.bases.base import Base
+
 
 @dataclass(frozen=True)
 class TreeFile:
@@ -46,6 +48,7 @@ class BuildRequest:
         source_directory: base name of the uploaded source directory, or None.
         files: the app's files, relative to the app root.
         models: in the order the user gave.
+        base: what lies below; without one the image is for the process target only.
     """
 
     repository: str
@@ -56,6 +59,7 @@ class BuildRequest:
     files: tuple[TreeFile, ...]
     models: tuple[ModelTree, ...]
     labels: Mapping[str, str] = field(default_factory=dict)
+    base: Base | None = None
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from typing import Any
 
 from mooring_server.domain.errors import PhaseFailed
 from mooring_server.images import oci
-from mooring_server.images.builder import load_manifest
+from mooring_server.images.documents import load_manifest
 from mooring_server.images.extract import Extractor
 from mooring_server.images.locks import key_of
 from mooring_server.images.pythons import Python, Pythons
@@ -103,7 +103,9 @@ class Unpacker:
         }
         root = self._image(manifest_digest, [layer for layer, _ in layers if _kind(layer) == "app"], models)
         app_root = root / oci.APP_ROOT.lstrip("/")
-        variables = dict(item.split("=", 1) for item in config["config"].get("Env", []))
+        below = config["config"]["Labels"].get(oci.LABEL_BELOW, "").split()
+        pairs = (item.split("=", 1) for item in config["config"].get("Env", []))
+        variables = {name: value for name, value in pairs if name not in below}
         env = {
             name: _map_paths(value, {oci.APP_ROOT: str(app_root), f"/{_MOORING}": str(environment)})
             for name, value in variables.items()

@@ -12,8 +12,10 @@ from mooring_server.domain.entry_script import check_entry_script
 from mooring_server.domain.errors import Conflict, InvalidRequest, NotFound
 from mooring_server.domain.init_timeout import init_seconds
 from mooring_server.domain.names import check_name, split_id
+from mooring_server.images.bases.base import Base
 from mooring_server.images.nocode import nocode_request
 from mooring_server.images.types import BuildRequest, ModelTree, TreeFile
+from mooring_server.services.bases import base_of
 from mooring_server.services.context import Context, WorkspaceRef, find_workspace, next_version
 from mooring_server.services.image_view import image_view, image_views, model_conditions
 from mooring_server.services.models import check_files, find_model
@@ -174,7 +176,8 @@ def prepare_request(
     """Check an image request and complete it (no-code models get their script and environment).
 
     Returns:
-        ``{entryScript, sourceDirectory, files, modelIds, environment, description, kvTags, properties, imageFlavor}``.
+        ``{entryScript, sourceDirectory, files, modelIds, environment, description, kvTags, properties, imageFlavor,
+        base}``.
     """
     model_ids = list(request.get("modelIds") or [])
     if len(model_ids) > _MAX_MODELS:
@@ -186,6 +189,7 @@ def prepare_request(
         **request,
         "modelIds": [f"{m.name}:{m.version}" for m in models],
         "files": check_files(context, request.get("files") or []),
+        "base": base_of(session, request.get("environment") or {}),
     }
     if not request.get("entryScript"):
         return prepared | _without_code(context, models)
@@ -249,7 +253,9 @@ def add_image(
         description=request.get("description"),
         tags=request.get("kvTags") or {},
         properties=request.get("properties") or {},
-        request={k: request.get(k) for k in ("entryScript", "sourceDirectory", "files", "environment")},
+        request={
+            k: request.get(k) for k in ("entryScript", "sourceDirectory", "files", "environment", "base")
+        },
         model_ids=request["modelIds"],
         state="Running",
         error=None,
@@ -282,6 +288,7 @@ def build_request(session: Session, image: Image) -> BuildRequest:
             ModelTree(m.name, m.version, tree(m))
             for m in (find_model(session, image.workspace, i) for i in image.model_ids)
         ),
+        base=Base.from_json(request["base"]) if request.get("base") else None,
     )
 
 

@@ -14,6 +14,8 @@ from mooring_runtime.supervisor.engine_failure import failure_of
 from mooring_runtime.supervisor.keeper import remove_left
 from mooring_server.domain.errors import from_json
 from mooring_server.images import oci
+from mooring_server.images.interpreters import ENV
+from mooring_server.images.runtime import WORKER
 from mooring_server.images.unpack import Unpacker
 from mooring_server.store.content import ContentStore
 from mooring_server.targets.base import ServiceSpec
@@ -22,9 +24,6 @@ from mooring_server.targets.supervised import SupervisedTarget
 
 log = logging.getLogger(__name__)
 
-PYTHON = "/opt/mooring/env/bin/python"
-WORKER = "/opt/mooring/runtime/worker"
-USER = "10001:10001"
 LABEL_HOME = "dev.mooring.home"
 
 
@@ -92,8 +91,8 @@ class ContainerTarget(SupervisedTarget):
         listed = self._images.config(spec.image_digest)["config"].get("Env") or ()
         variables = dict(item.split("=", 1) for item in listed)
         return {
-            "python": PYTHON,
-            "worker_dir": WORKER,
+            "python": f"/{ENV}/bin/python",
+            "worker_dir": f"/{WORKER}",
             "app_root": oci.APP_ROOT,
             "entry_script": variables["AZUREML_ENTRY_SCRIPT"],
             "source_directory": variables.get("AZUREML_SOURCE_DIRECTORY"),
@@ -101,7 +100,7 @@ class ContainerTarget(SupervisedTarget):
             "container": {
                 "engine": str(engine.path),
                 "image": image,
-                "user": USER,
+                "user": f"{oci.USER}:{oci.USER}",
                 "network": self._network,
                 "labels": {LABEL_HOME: self._home},
             },

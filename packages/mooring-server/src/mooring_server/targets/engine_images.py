@@ -14,7 +14,7 @@ from mooring_runtime.engine.client import Engine, EngineError
 from mooring_runtime.supervisor.engine_failure import failure_of
 from mooring_server.domain.errors import PhaseFailed, from_json
 from mooring_server.images import oci
-from mooring_server.images.builder import load_manifest
+from mooring_server.images.documents import load_manifest
 from mooring_server.images.scratch import KeyedLocks
 from mooring_server.store.content import CHUNK, ContentStore, parse_digest
 
@@ -51,7 +51,7 @@ class EngineImages:
         """Hand the image to the engine unless it has it; its name there.
 
         Raises:
-            PhaseFailed: ``ImageHasNoBase``, ``ImageForOtherMachine``, ``EngineDiskFull``, ``EngineUnavailable``,
+            PhaseFailed: ``ImageHasNoBase``, ``ArchitectureMismatch``, ``EngineDiskFull``, ``EngineUnavailable``,
                 ``ContainerNotStarted``.
         """
         name = self.name(manifest_digest)
@@ -90,7 +90,7 @@ class EngineImages:
         theirs = str(engine.version().get("Arch") or config["architecture"])
         if theirs != config["architecture"]:
             raise PhaseFailed(
-                "ImageForOtherMachine",
+                "ArchitectureMismatch",
                 f"The image was made for {config['architecture']}; the container engine runs on {theirs}.",
                 hint="Choose a base for this machine's architecture and build the image again.",
                 phase="Unpack",

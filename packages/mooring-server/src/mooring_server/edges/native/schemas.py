@@ -102,6 +102,13 @@ class NewImage(ImageRequest):
     name: Name
 
 
+class BaseBuild(Body):
+    """A base image to build; ``mirror``: of Debian's packages."""
+
+    name: Name | None = None
+    mirror: Annotated[str, Field(max_length=2048, pattern=r"^(https?|copy|file)://\S+$")] | None = None
+
+
 class ContainerResources(Body):
     """Azure's ``containerResourceRequirements``."""
 
