@@ -9,12 +9,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
-from test_side_by_side import reference_python
 
 from mooring_server.domain.errors import MooringError
 from mooring_server.tracking.process import TrackingServer
@@ -40,7 +40,9 @@ print(run.info.run_id)
 
 
 @pytest.fixture(scope="module")
-def old(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def old(
+    tmp_path_factory: pytest.TempPathFactory, reference_python: Callable[[str], Path]
+) -> tuple[Path, str]:
     """The database, and the id of its run."""
     folder = tmp_path_factory.mktemp("mlflow-2")
     variables = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "COV"))}
