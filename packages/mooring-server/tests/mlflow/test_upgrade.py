@@ -144,7 +144,8 @@ def test_a_killed_upgrade_leaves_the_old_or_the_new(
         check(tracking, old[1])
     finally:
         tracking.close()
-    assert not copy.exists()
+    files = sorted(path.name for path in tracking.folder.glob("*mlflow.db*"))
+    assert files == ["mlflow.db", f"mlflow.db.{before}"]
     assert schema(tracking.folder / f"mlflow.db.{before}") == before
 
 

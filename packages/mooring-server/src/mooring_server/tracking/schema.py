@@ -36,7 +36,7 @@ def prepare(database: Path) -> None:
             f"{database} has the schema {found}, which the MLflow that is installed here does not know."
         )
     copy = database.with_name(f".{database.name}.new")
-    for left in database.parent.glob(f"{copy.name}*"):  # of a process that was killed
+    for left in database.parent.glob(f".*{database.name}*"):  # of a process that was killed
         left.unlink()
     if database.exists():
         snapshot(database, copy)
