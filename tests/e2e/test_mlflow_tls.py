@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trustme
 from mlflow_support import MlflowClient
+from sklearn.linear_model import Ridge
 from support import WS, RunningServer, kill_all
+from test_mlflow_model import X, save
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 
@@ -69,6 +73,63 @@ def authority(tmp_path: Path) -> trustme.CA:
     made = trustme.CA()
     (tmp_path / "ca.pem").write_bytes(made.cert_pem.bytes())
     return made
+
+
+@pytest.fixture
+def client(tmp_path: Path, authority: trustme.CA) -> Iterator[MlflowClient]:
+    """The client of a server that has a workspace."""
+    server = serve(tmp_path, authority, "127.0.0.1")
+    save(tmp_path / "ridge", Ridge().fit(X, X[:, 0]))
+    try:
+        assert server.client.put(WS, json={}).status_code == 201
+        yield MlflowClient(Path(sys.executable), server, tmp_path)
+        server.close()
+    finally:
+        kill_all(server.home)
+
+
+def test_all_of_it_by_tls(client: MlflowClient, tmp_path: Path) -> None:
+    bundle = str(tmp_path / "ca.pem")
+    # From another machine: the server is named, and its CA.
+    named = {
+        "MOORING_ENDPOINT": client.server.url,
+        "MOORING_TOKEN": client.server.token,
+        "MOORING_HOME": str(tmp_path / "nothing"),
+    }
+    assert client.run(WORKS, "by-bundle", "deploy", MOORING_CA_BUNDLE=bundle, **named).endswith("done\n")
+    assert client.run(WORKS, "by-openssl", SSL_CERT_FILE=bundle, **named).endswith("done\n")
+    # On the server's machine only the CA has to be named.
+    assert client.run(WORKS, "by-home", MOORING_CA_BUNDLE=bundle).endswith("done\n")
+    assert client.run(WORKS, "by-home-openssl", SSL_CERT_FILE=bundle).endswith("done\n")
+
+    def refused(**variables: str) -> str:
+        done = client.start(str(tmp_path / "script.py"), "refused", **variables)
+        assert done.returncode == 1, done.stdout
+        assert "CertificateNotTrusted" in done.stderr, done.stderr
+        return done.stderr
+
+    assert "MOORING_CA_BUNDLE" in refused(**named)
+    (tmp_path / "other.pem").write_bytes(trustme.CA().cert_pem.bytes())
+    assert "MOORING_CA_BUNDLE" in refused(MOORING_CA_BUNDLE=str(tmp_path / "other.pem"), **named)
+
+
+def test_a_certificate_that_is_signed_by_itself(tmp_path: Path) -> None:
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3", "-subj", "/CN=here"]
+    files = ["-keyout", str(tmp_path / "server.key"), "-out", str(tmp_path / "server.pem")]
+    subprocess.run(
+        [*command, *files, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True
+    )
+    trust = ssl.create_default_context(cafile=str(tmp_path / "server.pem"))
+    arguments = ("--tls-cert", str(tmp_path / "server.pem"), "--tls-key", str(tmp_path / "server.key"))
+    server = RunningServer(tmp_path / "home", *arguments, verify=trust).start()
+    save(tmp_path / "ridge", Ridge().fit(X, X[:, 0]))
+    try:
+        assert server.client.put(WS, json={}).status_code == 201
+        client = MlflowClient(Path(sys.executable), server, tmp_path)
+        assert client.run(WORKS, "by-itself").endswith("done\n")
+        server.close()
+    finally:
+        kill_all(server.home)
 
 
 def test_a_certificate_for_another_name_is_explained(tmp_path: Path, authority: trustme.CA) -> None:

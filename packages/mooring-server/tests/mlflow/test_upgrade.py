@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
+import signal
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from mooring_server.domain.errors import MooringError
 from mooring_server.tracking.process import TrackingServer
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
@@ -106,3 +110,63 @@ def test_what_mlflow_2_wrote_is_there(tracking: TrackingServer, old: tuple[Path,
     assert schema(tracking.folder / f"mlflow.db.{before}") == before
     files = sorted(path.name for path in tracking.folder.glob("*mlflow.db*"))
     assert files == ["mlflow.db", f"mlflow.db.{before}"]
+
+
+def test_a_killed_upgrade_leaves_the_old_or_the_new(
+    tracking: TrackingServer, old: tuple[Path, str], tmp_path: Path
+) -> None:
+    before, chance = schema(old[0]), random.Random(8)
+    copy = tracking.folder / ".mlflow.db.new"
+    command = [
+        sys.executable,
+        "-c",
+        "import sys, pathlib; from mooring_server.tracking.schema import prepare;",
+    ]
+    command[-1] += "import mlflow.store.db.utils; print(flush=True); prepare(pathlib.Path(sys.argv[1]))"
+    caught = 0
+    for _ in range(8):
+        process = subprocess.Popen(
+            [*command, str(tracking.folder / "mlflow.db")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        assert process.stdout is not None
+        process.stdout.readline()  # all is imported
+        try:
+            process.wait(chance.uniform(0.05, 1.5))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        caught += copy.exists()
+        if schema(tracking.folder / "mlflow.db") != before:
+            break
+    assert caught
+    try:
+        check(tracking, old[1])
+    finally:
+        tracking.close()
+    files = sorted(path.name for path in tracking.folder.glob("*mlflow.db*"))
+    assert files == ["mlflow.db", f"mlflow.db.{before}"]
+    assert schema(tracking.folder / f"mlflow.db.{before}") == before
+
+
+def test_a_newer_database_is_refused(tracking: TrackingServer) -> None:
+    database = tracking.folder / "mlflow.db"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'ffff00001111'")
+        connection.commit()
+    content = database.read_bytes()
+    try:
+        with pytest.raises(httpx.TransportError):
+            ask(tracking, "/experiments/search")
+        refusal = tracking.refusal()
+        assert refusal is not None
+        assert refusal.code == "TrackingDataTooNew"
+        assert "ffff00001111" in refusal.evidence["log"]
+        # It is not tried again and again.
+        with pytest.raises(MooringError) as caught:
+            tracking.ensure()
+        assert caught.value.code == "TrackingDataTooNew"
+    finally:
+        tracking.close()
+    assert database.read_bytes() == content
+    assert sorted(path.name for path in tracking.folder.glob("*mlflow.db*")) == ["mlflow.db"]
