@@ -146,7 +146,7 @@ def create_app(
     install_error_handlers(app, home.path)
 
     app.include_router(server_edge.routes(home, started))
-    app.include_router(backup_edge.routes(lambda: Backup(home, store, context.retention)))
+    app.include_router(backup_edge.routes(lambda: Backup(home, store, context.retention, storage)))
     app.include_router(token_edge.routes(tokens, audit))
     app.include_router(check_edge.routes(home, context.db))
     app.include_router(workspace_edge.routes(workspaces))
