@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import mooring
-from mooring.cli import backup, environment, image, model, serve, server, service, token, workspace
+from mooring.cli import backup, environment, image, model, serve, server, service, storage, token, workspace
 from mooring.cli.session import Group
 
 HELP = """Deploy trained models with the Azure ML v1 workflow, on your own hardware.
@@ -56,6 +56,7 @@ app.add_typer(model.app, name="model")
 app.add_typer(service.app, name="service")
 app.add_typer(environment.app, name="environment")
 app.add_typer(image.app, name="image")
+app.add_typer(storage.app, name="storage")
 token.add(app)
 
 

@@ -85,7 +85,7 @@ def create(
         scopes = [places.scope(one, resource_group, subscription_id) for one in workspace]
         meant = [{"subscription": s, "resourceGroup": g, "name": n} for s, g, n in scopes]
     body = {"name": name, "role": role, "workspaces": meant, "expiresInDays": _days(expires)}
-    made = _call("POST", "/tokens", body)
+    made = call("POST", "/tokens", body)
     if not session.json:
         session.say("Keep this token; it is not shown again. Callers set it as MOORING_TOKEN.")
     session.show(made, (("Token", "token"), *COLUMNS[:-1]))
@@ -98,7 +98,7 @@ def list_(session: Session) -> None:
       mooring token list
     """
     session.show_all(
-        _call("GET", "/tokens")["value"], COLUMNS, empty="There are no tokens but the server's own."
+        call("GET", "/tokens")["value"], COLUMNS, empty="There are no tokens but the server's own."
     )
 
 
@@ -113,7 +113,7 @@ def revoke(
     """
     from mooring.sdk.client import part
 
-    _call("DELETE", f"/tokens/{part(token)}")
+    call("DELETE", f"/tokens/{part(token)}")
     session.say(f"Revoked {token}.")
 
 
@@ -127,11 +127,12 @@ def audit(
       mooring audit
       mooring audit -n 500 --output json
     """
-    rows = _call("GET", f"/audit?count={count}")["value"]
+    rows = call("GET", f"/audit?count={count}")["value"]
     session.show_all(rows, AUDIT_COLUMNS, empty="Nothing was changed or refused yet.")
 
 
-def _call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+def call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    """Call the native API outside of a workspace."""
     from mooring.sdk.client import ROOT
     from mooring.sdk.connection import configured
     from mooring.sdk.http import Http
