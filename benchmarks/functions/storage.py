@@ -96,20 +96,12 @@ def azurite(directory: Path) -> Iterator[Peer | None]:
     subprocess.run(install, cwd=directory, check=True, stdout=subprocess.DEVNULL)
     key = base64.b64encode(secrets.token_bytes(64)).decode()
     ports = [_free_port() for _ in range(3)]
-    options = [f"--{name}Port={port}" for name, port in zip(("blob", "queue", "table"), ports, strict=True)]
+    arguments = [f"--{name}Port={port}" for name, port in zip(("blob", "queue", "table"), ports, strict=True)]
     script = directory / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
     log = directory / "azurite.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [
-                "node",
-                str(script),
-                *options,
-                f"--location={directory}",
-                "--disableTelemetry",
-                "--skipApiVersionCheck",
-            ]
-            + ["--silent"],
+            ["node", str(script), *arguments, f"--location={directory}", *AZURITE],
             env={**os.environ, "AZURITE_ACCOUNTS": f"bench:{key}"},
             stdout=output,
             stderr=output,
