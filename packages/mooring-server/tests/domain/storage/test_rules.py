@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -21,6 +21,9 @@ from mooring_server.domain.storage.names import (
     check_metadata,
     check_queue_name,
 )
+
+# Machines that are busy are slow now and then.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize("name", ["abc", "a-b-c", "0" * 63, "$root", "$web", "$logs"])
@@ -53,6 +56,7 @@ def test_names_of_blobs_and_metadata() -> None:
         check_metadata({"a": "x" * 8192})
 
 
+@patient
 @given(st.binary(max_size=40), st.integers(0, 60), st.one_of(st.none(), st.integers(0, 60)))
 def test_a_range_is_what_slicing_gives(data: bytes, first: int, last: int | None) -> None:
     text = f"bytes={first}-{'' if last is None else last}"
@@ -68,6 +72,7 @@ def test_a_range_is_what_slicing_gives(data: bytes, first: int, last: int | None
         assert data[start : start + count] == data[first : None if last is None else last + 1]
 
 
+@patient
 @given(st.text(max_size=30))
 def test_what_is_no_range_is_the_whole(text: str) -> None:
     if not text.strip().startswith("bytes="):
@@ -192,6 +197,7 @@ class Leasing(RuleBasedStateMachine):
 
 
 TestLeasing = Leasing.TestCase
+TestLeasing.settings = patient
 
 
 @pytest.mark.parametrize("duration", [0, 14, 61, -2])

@@ -18,7 +18,7 @@ from azure.storage.blob import (
 )
 from azure.storage.blob._shared.authentication import SharedKeyCredentialPolicy
 from azure.storage.queue import generate_queue_sas
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mooring_server.domain.storage import sas, sharedkey
@@ -26,6 +26,8 @@ from mooring_server.domain.storage.access import Access, Need
 from mooring_server.domain.storage.errors import StorageError
 from mooring_server.domain.storage.request import StorageRequest, parse_query
 
+# Machines that are busy are slow now and then.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 KEYS = [b"the first key", b"the second key"]
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=timezone.utc)
 HOST = "http://127.0.0.1:5000"
@@ -66,6 +68,7 @@ def signed_by_the_sdk(method: str, url: str, headers: dict[str, str], key: bytes
     return request_of(method, url, dict(request.headers))
 
 
+@patient
 @given(
     method=st.sampled_from(["GET", "PUT", "DELETE", "HEAD", "POST"]),
     name=names,
@@ -91,6 +94,7 @@ def test_what_the_sdk_signs_is_accepted(
     sharedkey.check(signed_by_the_sdk(method, url, headers, key), KEYS, NOW)
 
 
+@patient
 @given(change=st.sampled_from(["method", "path", "query", "header", "key", "account"]))
 def test_any_change_of_a_signed_request_is_refused(change: str) -> None:
     url, headers = (
@@ -127,6 +131,7 @@ def test_the_clocks_may_differ_by_a_quarter_of_an_hour(minutes: int, good: bool)
             sharedkey.check(request, KEYS, at)
 
 
+@patient
 @given(headers=st.dictionaries(HEADERS, st.text(max_size=40), min_size=1))
 def test_nonsense_is_refused_as_such(headers: dict[str, str]) -> None:
     headers.setdefault("authorization", "SharedKey account:x")
@@ -134,6 +139,7 @@ def test_nonsense_is_refused_as_such(headers: dict[str, str]) -> None:
         sharedkey.check(request_of("GET", f"{HOST}/account/c", headers), KEYS, NOW)
 
 
+@patient
 @given(blob=names, permission=st.sampled_from(["r", "rw", "racwd"]), key=st.sampled_from(KEYS))
 def test_a_service_sas_of_the_sdk_grants_what_it_says(blob: str, permission: str, key: bytes) -> None:
     common: dict[str, Any] = {"permission": permission, "expiry": NOW + timedelta(hours=1), "start": NOW}
@@ -191,6 +197,7 @@ def test_limits_of_a_sas(more: dict[str, Any], code: str) -> None:
         sas.check(request_of("GET", f"{HOST}/account/c/b?{token}", {}), KEYS, NOW)
 
 
+@patient
 @given(
     query=st.dictionaries(st.sampled_from(["sv", "ss", "sr", "sp", "se", "st", "si", "skoid", "sip"]), texts)
 )
