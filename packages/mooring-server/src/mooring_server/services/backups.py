@@ -21,13 +21,15 @@ from sqlalchemy import func, select
 import mooring_server
 from mooring_server.domain.errors import MooringError, NotFound
 from mooring_server.services.references import referenced
+from mooring_server.services.storage.backups import AccountCopies, copy_accounts
+from mooring_server.services.storage.open_accounts import OpenAccounts
 from mooring_server.services.tracking_data import TrackingData
 from mooring_server.settings import Home
 from mooring_server.store import archive
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import HEAD, Database, snapshot
 from mooring_server.store.retention import Retention
-from mooring_server.store.tables import Image, Model, Service, Workspace, now
+from mooring_server.store.tables import Image, Model, Service, StorageAccount, Workspace, now
 
 Summary = dict[str, Any]
 
@@ -40,19 +42,27 @@ class Backup:
         size: bytes of the archive.
     """
 
-    def __init__(self, home: Home, store: ContentStore, retention: Retention) -> None:
-        """Copies the database.
+    def __init__(
+        self, home: Home, store: ContentStore, retention: Retention, live: OpenAccounts | None = None
+    ) -> None:
+        """Copies the databases.
+
+        Args:
+            home: the data directory.
+            store: its content.
+            retention: keeps garbage collection away.
+            live: the running server's storage accounts, None when none runs.
 
         Raises:
             MooringError: ``BackupIncomplete`` when the store has lost something, ``DataTooNew``.
         """
         self._lock = threading.Lock()
         self._retention: Retention | None = retention
-        self._open: list[BinaryIO | TrackingData] = []
+        self._open: list[BinaryIO | TrackingData | AccountCopies] = []
         retention.hold()
         try:
-            database, self.summary, blobs = _snapshot(home, store)
-            self._open.append(database)
+            database, self.summary, blobs, copies = _snapshot(home, store, live)
+            self._open += [database, copies]
             tracked = TrackingData(home)
             self._open.append(tracked)
             self.summary["artifacts"] = tracked.artifacts
@@ -64,6 +74,7 @@ class Backup:
                 archive.Entry(archive.DATABASE, _size(database), lambda: database),
                 *(_file(archive.MESSAGES, file) for file in messages),
                 *blobs,
+                *copies.entries,
                 *tracked.entries,
             ]
             self.size = archive.archive_size(entries)
@@ -87,7 +98,9 @@ class Backup:
                 opened.close()
 
 
-def _snapshot(home: Home, store: ContentStore) -> tuple[BinaryIO, Summary, list[archive.Entry]]:
+def _snapshot(
+    home: Home, store: ContentStore, live: OpenAccounts | None
+) -> tuple[BinaryIO, Summary, list[archive.Entry], AccountCopies]:
     if not home.database.exists():
         raise NotFound(
             "NothingToBackUp",
@@ -103,10 +116,14 @@ def _snapshot(home: Home, store: ContentStore) -> tuple[BinaryIO, Summary, list[
         database = Database.open(path)  # of an older schema: the copy is brought to this one
         try:
             summary, blobs = _describe(database, store)
+            with database.read() as session:
+                accounts = [(a.name, a.uid) for a in session.scalars(select(StorageAccount))]
         finally:
             database.close()
-        # It goes on to exist while it is open, and cannot be left behind.
-        return path.open("rb"), summary, blobs
+        copies = copy_accounts(home.storage, accounts, live, Path(directory))
+        summary["storageBytes"] = sum(entry.size for entry in copies.entries)
+        # They go on to exist while they are open, and cannot be left behind.
+        return path.open("rb"), summary, blobs, copies
 
 
 def _messages(home: Home) -> list[BinaryIO]:
@@ -137,6 +154,7 @@ def _describe(database: Database, store: ContentStore) -> tuple[Summary, list[ar
             table.__tablename__: session.scalar(select(func.count()).select_from(table))
             for table in (Workspace, Model, Image, Service)
         }
+        counts["storageAccounts"] = session.scalar(select(func.count()).select_from(StorageAccount))
     lost = [digest for digest in digests if not store.has(digest)]
     if lost:
         raise _incomplete(lost)

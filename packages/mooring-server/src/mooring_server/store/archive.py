@@ -5,6 +5,8 @@
     mooring.db                   the database
     servicebus.db                messages of the Service Bus broker, if it ever ran
     blobs/sha256/ab/<hex>        each blob that the database refers to
+    storage/<account>-<id>/account.db           what a storage account holds
+    storage/<account>-<id>/bodies/ab/<hex>      the bodies that it names
     mlflow/...                   runs and artifacts, once MLflow is used (`services.tracking_data`)
     end.json                     SHA-256 of all bytes before it; always the last, 512 bytes long
 
@@ -31,7 +33,9 @@ CHUNK = 1 << 20
 _BLOCK = tarfile.BLOCKSIZE
 _NAME = re.compile(
     rf"{re.escape(SUMMARY)}|{re.escape(SETTINGS)}|{re.escape(DATABASE)}|{re.escape(MESSAGES)}|{re.escape(END)}"
-    r"|blobs/sha256/([0-9a-f]{2})/\1[0-9a-f]{62}|mlflow/(?:mlflow\.db|paths\.jsonl|files/[0-9]{1,9})"
+    r"|blobs/sha256/([0-9a-f]{2})/\1[0-9a-f]{62}"
+    r"|storage/[a-z0-9]{3,24}-[0-9a-f]{12}/(?:account\.db|bodies/([0-9a-f]{2})/\2[0-9a-f]{30})"
+    r"|mlflow/(?:mlflow\.db|paths\.jsonl|files/[0-9]{1,9})"
 )
 # What is read into memory as a whole.
 _SMALL = 1 << 20

@@ -19,6 +19,7 @@ from mooring.cli import (
     server,
     service,
     servicebus,
+    storage,
     token,
     workspace,
 )
@@ -71,6 +72,7 @@ app.add_typer(environment.app, name="environment")
 app.add_typer(image.app, name="image")
 app.add_typer(servicebus.app, name="servicebus")
 base.add(app)
+app.add_typer(storage.app, name="storage")
 token.add(app)
 az_setup.add(app)
 

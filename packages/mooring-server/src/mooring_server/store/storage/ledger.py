@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mooring_server.store.storage import schema
-from mooring_server.store.storage.bodies import Bodies
+from mooring_server.store.storage.bodies import Bodies, sync_directory
 
 T = TypeVar("T")
 # So many share a transaction at most: the first of them should not wait for ever.
@@ -71,6 +71,8 @@ class Ledger:
         self._workers = workers
         self._changed = changed
         schema.prepare(self.path)
+        for named in (directory, directory.parent, directory.parent.parent):
+            sync_directory(named)
         self._writer = schema.connect(self.path)
         self._lock = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
@@ -83,7 +85,7 @@ class Ledger:
             int(meta["seq"]),
             str(meta["generation"]),
         )
-        self.bodies.sweep(self._referenced())
+        self.bodies.sweep(schema.references(self._writer))
 
     def etag(self, seq: int) -> str:
         """The ETag of what changed last by that number, without quotes."""
@@ -138,10 +140,6 @@ class Ledger:
         with suppress(queue.Empty):
             while True:
                 self._readers.get_nowait().close()
-
-    def _referenced(self) -> set[str]:
-        query = "SELECT file FROM extents WHERE file IS NOT NULL UNION SELECT file FROM pending WHERE file IS NOT NULL"
-        return {str(row[0]) for row in self._writer.execute(query)}
 
     def _drain(self) -> None:
         while True:
