@@ -63,6 +63,7 @@ lock: $(BIN)/uv  ## pin the dependencies by hash
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" requirements/reference-scoring.in -o requirements/reference-scoring.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" requirements/reference-mlflow.in -o requirements/reference-mlflow.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" requirements/reference-mlflow-2.in -o requirements/reference-mlflow-2.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" requirements/reference-az.in -o requirements/reference-az.txt
 	for name in model azureml bentoml granian kserve litserve mlflow; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" requirements/bench-$$name.in -o requirements/bench-$$name.txt || exit 1; done
 
 clean:  ## remove what make created
