@@ -119,28 +119,20 @@ def create_app(
     target = ProcessTarget(home.services, unpacker, sandbox=sandbox)
     tracking = TrackingServer(home.path / "mlflow", home.path / "logs" / "mlflow.log")
     housekeeper = Housekeeper(context, operations, target, Collection.from_environment(os.environ))
-    runners = [
-        Runner(ImageController(context, operations, builder), _BUILD_THREADS),
-        Runner(ServiceController(context, operations, target), _SERVICE_THREADS),
+    puller = Puller(
+        context,
+        repositories,
+        workspaces.authenticate_registry,
+        lambda: () if az is None else az.addresses,
+    )
+    runners = _runners(
+        context,
+        ImageController(context, operations, builder),
+        ServiceController(context, operations, target),
+        FunctionAppController(context, target, puller, accounts.complete),
         Runner(housekeeper, _HOUSEKEEPING_THREADS),
-        Runner(
-            FunctionAppController(
-                context,
-                target,
-                Puller(
-                    context,
-                    repositories,
-                    workspaces.authenticate_registry,
-                    lambda: () if az is None else az.addresses,
-                ),
-                accounts.complete,
-            ),
-            _SERVICE_THREADS,
-        ),
-    ]
+    )
     storage = OpenAccounts(accounts, home.storage, lambda name: context.signals.notify(signal(name)))
-    context.wake_image, context.wake_service = runners[0].wake, runners[1].wake
-    context.wake_function_app = runners[3].wake
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -190,14 +182,11 @@ def create_app(
         services = Webservices(context, collection)
         app.include_router(service_edge.routes(services, collection, target))
     app.include_router(storage_edge.routes(accounts))
-    plans, apps = Plans(context), FunctionApps(context, accounts)
-    app.include_router(function_edge.plan_routes(plans))
-    app.include_router(function_edge.app_routes(apps, target))
     app.include_router(operation_edge.routes(operations, context.signals))
     app.include_router(registry_app(store, repositories, identities.authenticate_registry))
-    contents = [apps.delete_group, accounts.delete_group, plans.delete_group]
-    groups = ResourceGroups(context, contents)
-    app.include_router(function_edge.group_routes(groups))
+    apps, plans = FunctionApps(context, accounts), Plans(context)
+    groups = ResourceGroups(context, [apps.delete_group, accounts.delete_group, plans.delete_group])
+    app.include_router(function_edge.routes(groups, plans, apps, target))
     add_arm(app, identities, ArmParts(groups, repositories, accounts, plans, apps, target))
 
     install_openapi(app)
@@ -222,6 +211,23 @@ class _Identities:
         if user == TOKEN_USER:
             return registry_of_token(self.sign_ins, self.registries, password)
         return self._workspaces.authenticate_registry(user, password)
+
+
+def _runners(
+    context: Context,
+    images: ImageController,
+    services: ServiceController,
+    apps: FunctionAppController,
+    housekeeping: Runner,
+) -> list[Runner]:
+    """The controllers' threads, which the use cases wake."""
+    runners = [
+        Runner(images, _BUILD_THREADS),
+        Runner(services, _SERVICE_THREADS),
+        Runner(apps, _SERVICE_THREADS),
+    ]
+    context.wake_image, context.wake_service, context.wake_function_app = (r.wake for r in runners)
+    return [*runners, housekeeping]
 
 
 class _Tidied(Protocol):

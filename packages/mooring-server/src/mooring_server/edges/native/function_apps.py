@@ -43,6 +43,14 @@ _GroupRef = Annotated[GroupRef, Depends(_group)]
 _WebRef = Annotated[WebRef, Depends(_web)]
 
 
+def routes(groups: ResourceGroups, plans: Plans, apps: FunctionApps, target: Target) -> APIRouter:
+    """All of them."""
+    router = APIRouter()
+    for part in (group_routes(groups), plan_routes(plans), app_routes(apps, target)):
+        router.include_router(part)
+    return router
+
+
 def group_routes(groups: ResourceGroups) -> APIRouter:
     """The routes of resource groups. They belong to no workspace: tokens for some workspaces do not reach them."""
     router = guarded_router("groups")
