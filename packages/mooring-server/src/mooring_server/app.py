@@ -8,12 +8,12 @@ import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
 import mooring_server
+from mooring_server.controllers.function_apps import FunctionAppController
 from mooring_server.controllers.garbage import Housekeeper
 from mooring_server.controllers.images import ImageController
 from mooring_server.controllers.runner import Runner
@@ -23,10 +23,13 @@ from mooring_server.domain.init_timeout import DEFAULT_INIT_SECONDS
 from mooring_server.edges.arm import TOKEN_USER, ArmParts, add_arm, registry_of_token
 from mooring_server.edges.attempts import Attempts
 from mooring_server.edges.audit import AuditLog
+from mooring_server.edges.blob.changes import signal
+from mooring_server.edges.blob.service import blob_service
 from mooring_server.edges.mlflow import proxy as mlflow_edge
 from mooring_server.edges.native import az as az_edge
 from mooring_server.edges.native import backup as backup_edge
 from mooring_server.edges.native import checks as check_edge
+from mooring_server.edges.native import function_apps as function_edge
 from mooring_server.edges.native import images as image_edge
 from mooring_server.edges.native import models as model_edge
 from mooring_server.edges.native import operations as operation_edge
@@ -39,8 +42,10 @@ from mooring_server.edges.native import workspaces as workspace_edge
 from mooring_server.edges.native.common import ROOT
 from mooring_server.edges.native.errors import install_error_handlers
 from mooring_server.edges.native.guard import Gate, Guard, signature
-from mooring_server.edges.native.openapi import ERROR_SCHEMA
+from mooring_server.edges.native.openapi import install_openapi
+from mooring_server.edges.queue.service import queue_service
 from mooring_server.edges.registry import registry_app
+from mooring_server.edges.storage.gate import StorageGate
 from mooring_server.images.builder import ImageBuilder
 from mooring_server.images.unpack import Unpacker
 from mooring_server.servicebus.process import BrokerProcess, Place
@@ -48,16 +53,19 @@ from mooring_server.services.backups import Backup
 from mooring_server.services.bus_entities import entities
 from mooring_server.services.context import Context
 from mooring_server.services.environments import Environments
+from mooring_server.services.function_apps import FunctionApps
 from mooring_server.services.images import Images
 from mooring_server.services.models import Models
 from mooring_server.services.operations import Operations
 from mooring_server.services.plans import Plans
+from mooring_server.services.pulling import Puller
 from mooring_server.services.registries import Registries
 from mooring_server.services.repositories import Repositories
 from mooring_server.services.resource_groups import ResourceGroups
 from mooring_server.services.service_bus import ServiceBus
 from mooring_server.services.sign_ins import SignIns
 from mooring_server.services.storage.accounts import StorageAccounts
+from mooring_server.services.storage.open_accounts import OpenAccounts
 from mooring_server.services.tokens import Tokens
 from mooring_server.services.webservices import SCOPES, Webservices
 from mooring_server.services.workspaces import Workspaces
@@ -109,7 +117,8 @@ def create_app(  # noqa: PLR0915 - it assembles
         sign=partial(signature, token.encode()),
     )
     operations = Operations(context)
-    workspaces = Workspaces(context)
+    workspaces, repositories = Workspaces(context), Repositories(context)
+    accounts = StorageAccounts(context)
     builder = ImageBuilder(store, home.cache)
     unpacker = Unpacker(store, home.cache / "unpacked")
     sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
@@ -122,17 +131,20 @@ def create_app(  # noqa: PLR0915 - it assembles
         bus_place or Place(),
     )
     housekeeper = Housekeeper(context, operations, target, Collection.from_environment(os.environ))
-    runners = [
-        Runner(ImageController(context, operations, builder), _BUILD_THREADS),
-        Runner(ServiceController(context, operations, target), _SERVICE_THREADS),
+    puller = Puller(context, repositories, workspaces.authenticate_registry)
+    runners = _runners(
+        context,
+        ImageController(context, operations, builder),
+        ServiceController(context, operations, target),
+        FunctionAppController(context, target, puller, accounts.complete),
         Runner(housekeeper, _HOUSEKEEPING_THREADS),
-    ]
-    context.wake_image, context.wake_service = runners[0].wake, runners[1].wake
+    )
+    storage = OpenAccounts(accounts, home.storage, lambda name: context.signals.notify(signal(name)))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         context.signals.attach(asyncio.get_running_loop())
-        await asyncio.to_thread(_tidy, home, store, operations, (builder, unpacker, target))
+        await asyncio.to_thread(_tidy, home, store, operations, (builder, unpacker, target, storage))
         target.on_loss(context.supervisor_lost)
         for runner in runners:
             runner.start()
@@ -141,6 +153,7 @@ def create_app(  # noqa: PLR0915 - it assembles
         context.signals.attach(None)
         await asyncio.to_thread(tracking.close)
         await asyncio.to_thread(broker.close)
+        await asyncio.to_thread(storage.close)
         await asyncio.to_thread(_stop, runners, target, context.db)
 
     app = FastAPI(
@@ -154,6 +167,12 @@ def create_app(  # noqa: PLR0915 - it assembles
     tokens, audit = Tokens(context), AuditLog(home.audit)
     identities = _Identities(context, tokens, workspaces)
     app.add_middleware(Guard, gate=Gate(token, identities.authenticate, Attempts(), audit))
+    app.add_middleware(
+        StorageGate,
+        accounts=storage,
+        signals=context.signals,
+        services={"blob": blob_service, "queue": queue_service},
+    )
     install_error_handlers(app, home.path)
 
     app.include_router(server_edge.routes(home, started))
@@ -171,33 +190,18 @@ def create_app(  # noqa: PLR0915 - it assembles
     for collection in SCOPES:
         services = Webservices(context, collection)
         app.include_router(service_edge.routes(services, collection, target))
-    accounts = StorageAccounts(context)
     app.include_router(storage_edge.routes(accounts))
     bus = ServiceBus.over(context, broker)
     app.include_router(bus_edge.routes(bus))
     app.include_router(operation_edge.routes(operations, context.signals))
-    repositories = Repositories(context)
     app.include_router(registry_app(store, repositories, identities.authenticate_registry))
-    plans = Plans(context)
-    groups = ResourceGroups(context, [accounts.delete_group, plans.delete_group, bus.namespaces.delete_group])
-    parts = ArmParts(
-        groups=groups,
-        repositories=repositories,
-        accounts=accounts,
-        plans=plans,
-    )
-    add_arm(app, identities, parts)
+    apps, plans = FunctionApps(context, accounts), Plans(context)
+    contents = [apps.delete_group, accounts.delete_group, plans.delete_group, bus.namespaces.delete_group]
+    groups = ResourceGroups(context, contents)
+    app.include_router(function_edge.routes(groups, plans, apps, target))
+    add_arm(app, identities, ArmParts(groups, repositories, accounts, plans, apps, target))
 
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-            schema["components"]["schemas"]["Error"] = ERROR_SCHEMA
-            schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-            schema["security"] = [{"token": []}]
-            app.openapi_schema = schema
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign]
+    install_openapi(app)
     return app
 
 
@@ -219,6 +223,23 @@ class _Identities:
         if user == TOKEN_USER:
             return registry_of_token(self.sign_ins, self.registries, password)
         return self._workspaces.authenticate_registry(user, password)
+
+
+def _runners(
+    context: Context,
+    images: ImageController,
+    services: ServiceController,
+    apps: FunctionAppController,
+    housekeeping: Runner,
+) -> list[Runner]:
+    """The controllers' threads, which the use cases wake."""
+    runners = [
+        Runner(images, _BUILD_THREADS),
+        Runner(services, _SERVICE_THREADS),
+        Runner(apps, _SERVICE_THREADS),
+    ]
+    context.wake_image, context.wake_service, context.wake_function_app = (r.wake for r in runners)
+    return [*runners, housekeeping]
 
 
 class _Tidied(Protocol):

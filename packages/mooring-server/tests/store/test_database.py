@@ -8,7 +8,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 
 from mooring_server.domain.errors import MooringError
-from mooring_server.store import bus_tables
+from mooring_server.store import arm_tables, bus_tables, function_tables
 from mooring_server.store import database as module
 from mooring_server.store.database import HEAD, Database
 from mooring_server.store.tables import Base, Workspace, now
@@ -41,7 +41,8 @@ def test_migrations_give_the_tables_as_they_are_declared(tmp_path: Path) -> None
     migrated = Database.open(tmp_path / "a.db")
     declared = Database(f"sqlite:///{tmp_path / 'b.db'}")
     Base.metadata.create_all(declared.engine)
-    assert bus_tables.BusQueue.__tablename__ in Base.metadata.tables
+    for declaring in (arm_tables.ResourceGroup, bus_tables.BusQueue, function_tables.FunctionApp):
+        assert declaring.__tablename__ in Base.metadata.tables
     for table in Base.metadata.tables:
         for of in ("get_columns", "get_unique_constraints", "get_indexes", "get_foreign_keys"):
             left, right = (

@@ -14,6 +14,7 @@ from mooring_server.services.context import Context
 from mooring_server.services.operations import Operations, advance
 from mooring_server.services.references import referenced
 from mooring_server.settings import Collection
+from mooring_server.store.function_tables import FunctionApp
 from mooring_server.store.tables import Image, Model, Operation, Service, ServiceRevision
 from mooring_server.targets.base import Target
 
@@ -67,7 +68,7 @@ class Housekeeper:
         # of one that is gone is never used again.
         here = self._target.known()
         with self._context.db.read() as session:
-            known = set(session.scalars(select(Service.uid)))
+            known = {*session.scalars(select(Service.uid)), *session.scalars(select(FunctionApp.uid))}
         for uid in here:
             if uid not in known:
                 log.warning("removing %s, a service that the database does not know", uid)

@@ -44,7 +44,7 @@ class ImageController:
             operation = image.operation_id
             reporter = OperationReporter(self._operations, operation, lambda: self._operation(key))
             try:
-                request = build_request(session, image)
+                request = build_request(session, self._context.store, image)
             except MooringError as error:
                 self._record(key, operation, error)
                 return None

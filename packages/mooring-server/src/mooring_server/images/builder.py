@@ -11,7 +11,7 @@ from typing import Any
 
 import mooring_runtime
 from mooring_server.domain.errors import InvalidRequest, MooringError
-from mooring_server.images import bytecode, oci
+from mooring_server.images import bytecode, functions, oci
 from mooring_server.images.conda import Requirements, read_environment
 from mooring_server.images.environment import check_docker
 from mooring_server.images.indexes import index_settings
@@ -147,6 +147,8 @@ class ImageBuilder:
         layers: list[Layer] = []
         root = oci.APP_ROOT.lstrip("/")
         trees: list[tuple[str, str, str, Sequence[TreeFile]]] = [("app", "app", root, request.files)]
+        if request.site:
+            trees.append(("functions", "functions", functions.ROOT.lstrip("/"), request.site))
         for model in request.models:
             name = f"{model.name}/{model.version}"
             trees.append(("model", name, f"{root}/{oci.MODELS}/{name}", model.files))

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mooring_server.images import functions
 from mooring_server.images.environment import variables
 from mooring_server.images.layers import MEDIA_TYPE, Layer
 from mooring_server.images.types import BuildRequest
@@ -44,6 +45,8 @@ def image_environment(request: BuildRequest) -> dict[str, str]:
         result["AZUREML_MODEL_DIR"] = f"{APP_ROOT}/{MODELS}/{model.name}/{model.version}"
     elif request.models:
         result["AZUREML_MODEL_DIR"] = f"{APP_ROOT}/{MODELS}"
+    if request.site:
+        result |= functions.VARIABLES
     return result
 
 

@@ -46,6 +46,7 @@ class BuildRequest:
         source_directory: base name of the uploaded source directory, or None.
         files: the app's files, relative to the app root.
         models: in the order the user gave.
+        site: the files of a function app, relative to `functions.ROOT`; empty for an image without functions.
     """
 
     repository: str
@@ -55,6 +56,7 @@ class BuildRequest:
     source_directory: str | None
     files: tuple[TreeFile, ...]
     models: tuple[ModelTree, ...]
+    site: tuple[TreeFile, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from mooring_server.domain.errors import PhaseFailed
-from mooring_server.images import oci
+from mooring_server.images import functions, oci
 from mooring_server.images.builder import load_manifest
 from mooring_server.images.extract import Extractor
 from mooring_server.images.locks import key_of
@@ -34,6 +34,7 @@ from mooring_server.store.content import ContentStore, disk_full, parse_digest
 
 _FORMAT = "env-1"
 _MOORING = "opt/mooring"
+_OWN_KINDS = {"app", "functions"}
 _ENVIRONMENT_KINDS = {"runtime", "wheel", "wheels"}
 
 
@@ -101,13 +102,16 @@ class Unpacker:
             for layer, diff_id in layers
             if _kind(layer) == "model"
         }
-        root = self._image(manifest_digest, [layer for layer, _ in layers if _kind(layer) == "app"], models)
+        own = [layer for layer, _ in layers if _kind(layer) in _OWN_KINDS]
+        root = self._image(manifest_digest, own, models)
         app_root = root / oci.APP_ROOT.lstrip("/")
         variables = dict(item.split("=", 1) for item in config["config"].get("Env", []))
-        env = {
-            name: _map_paths(value, {oci.APP_ROOT: str(app_root), f"/{_MOORING}": str(environment)})
-            for name, value in variables.items()
+        places = {
+            oci.APP_ROOT: str(app_root),
+            f"/{_MOORING}": str(environment),
+            functions.ROOT: f"{root}{functions.ROOT}",
         }
+        env = {name: _map_paths(value, places) for name, value in variables.items()}
         workers = variables.get("WORKER_COUNT", "")
         return UnpackedImage(
             root=root,

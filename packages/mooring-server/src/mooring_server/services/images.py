@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from typing import Any
 
 from sqlalchemy import func, or_, select
@@ -12,18 +13,23 @@ from mooring_server.domain.entry_script import check_entry_script
 from mooring_server.domain.errors import Conflict, InvalidRequest, NotFound
 from mooring_server.domain.init_timeout import init_seconds
 from mooring_server.domain.names import check_name, split_id
+from mooring_server.images import functions
 from mooring_server.images.nocode import nocode_request
 from mooring_server.images.types import BuildRequest, ModelTree, TreeFile
 from mooring_server.services.context import Context, WorkspaceRef, find_workspace, next_version
+from mooring_server.services.image_labels import new_label
 from mooring_server.services.image_view import image_view, image_views, model_conditions
 from mooring_server.services.models import check_files, find_model
 from mooring_server.services.operations import Operations, start_operation
 from mooring_server.services.paging import Paging, page, tag_conditions
 from mooring_server.services.views import ImageView, Page
+from mooring_server.store.content import ContentStore
+from mooring_server.store.function_tables import FunctionApp
 from mooring_server.store.tables import Image, ImageModel, Model, Service, Workspace, now
 
 _MAX_MODELS = 1000  # Azure's limit
 _MAX_SCRIPT = 16 * 1024 * 1024
+_REQUEST = ("entryScript", "sourceDirectory", "files", "environment", "deployedApiOptions")
 
 
 class Images:
@@ -113,6 +119,11 @@ class Images:
                     or_(Service.image_id == image.id, Service.active_image_id == image.id)
                 )
             ).all()
+            apps = select(FunctionApp.name).where(
+                FunctionApp.image_digest.is_not(None),
+                or_(FunctionApp.image_digest == image.digest, FunctionApp.active_digest == image.digest),
+            )
+            users = [*users, *session.scalars(apps)]
             if users:
                 raise Conflict(
                     "ImageInUse",
@@ -186,6 +197,7 @@ def prepare_request(
         **request,
         "modelIds": [f"{m.name}:{m.version}" for m in models],
         "files": check_files(context, request.get("files") or []),
+        "deployedApiOptions": functions.check_options(request.get("deployedApiOptions")),
     }
     if not request.get("entryScript"):
         return prepared | _without_code(context, models)
@@ -244,13 +256,13 @@ def add_image(
         workspace=workspace,
         name=name,
         version=next_version(session, workspace, "image", name),
-        label=None,
+        label=new_label(session, workspace, name, request.get("imageLabel")),
         implicit=implicit,
         flavor=request.get("imageFlavor") or "WebApiContainer",
         description=request.get("description"),
         tags=request.get("kvTags") or {},
         properties=request.get("properties") or {},
-        request={k: request.get(k) for k in ("entryScript", "sourceDirectory", "files", "environment")},
+        request={k: request.get(k) for k in _REQUEST},
         model_ids=request["modelIds"],
         state="Running",
         error=None,
@@ -269,9 +281,12 @@ def add_image(
     return image
 
 
-def build_request(session: Session, image: Image) -> BuildRequest:
+def build_request(session: Session, store: ContentStore, image: Image) -> BuildRequest:
     """What the builder is asked for."""
     request = image.request
+    options = request.get("deployedApiOptions")
+    site = functions.site_files(options) if options else {}
+    described = functions.functions_of(options) if options else []
     return BuildRequest(
         repository=f"{image.workspace.registry_name}/{image.name}",
         tag=str(image.version),
@@ -283,6 +298,8 @@ def build_request(session: Session, image: Image) -> BuildRequest:
             ModelTree(m.name, m.version, tree(m))
             for m in (find_model(session, image.workspace, i) for i in image.model_ids)
         ),
+        site=tuple(TreeFile(path, store.put_bytes(data), len(data)) for path, data in sorted(site.items())),
+        labels={functions.LABEL: json.dumps(described, sort_keys=True)} if described else {},
     )
 
 

@@ -23,14 +23,15 @@ class Repositories:
         """Digest and media type of the manifest with this tag or digest, or None."""
         with self._context.db.read() as session:
             for image in self._images(session, repository):
-                if image.digest and reference in {image.digest, str(image.version)}:
+                if image.digest and reference in {image.digest, str(image.version), image.label}:
                     return image.digest, MANIFEST_TYPE
         return None
 
     def tags(self, repository: str) -> list[str]:
         """Tags, oldest first; empty when there is no such repository."""
         with self._context.db.read() as session:
-            return [str(i.version) for i in self._images(session, repository) if i.digest]
+            images = [i for i in self._images(session, repository) if i.digest]
+            return [i.label or str(i.version) for i in images]
 
     def repositories(self, registry: str) -> list[str]:
         """The repositories of one registry, sorted."""

@@ -63,6 +63,7 @@ class ImageView(TypedDict):
     kvTags: dict[str, str]
     properties: dict[str, str]
     imageLocation: str
+    imageLabel: str | None
     imageDigest: str | None
     imageType: str
     imageFlavor: str
@@ -71,6 +72,7 @@ class ImageView(TypedDict):
     modelIds: list[str]
     modelDetails: list[ModelView]
     imageBuildLogUri: str
+    deployedApiOptions: dict[str, str] | None
     driverProgram: str | None
     environment: dict[str, Any] | None
     changes: list[str]

@@ -8,6 +8,19 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
+class FunctionsSpec:
+    """What makes a service a function app.
+
+    Attributes:
+        host_id: stable name in the storage that the triggers use: lower-case letters, digits and ``-``, at most 32.
+        keys: by name; ``_master`` opens everything.
+    """
+
+    host_id: str
+    keys: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class ServiceSpec:
     """One service as it shall run.
 
@@ -23,6 +36,7 @@ class ServiceSpec:
         port: a fixed port, or 0 for one that the target chooses once.
         init_seconds: what ``init()`` may take.
         env: variables beside those of the image (``SERVICE_NAME``, ...).
+        functions: of a function app; None for a web service.
     """
 
     uid: str
@@ -39,6 +53,7 @@ class ServiceSpec:
     scoring_timeout_ms: int = 60_000
     init_seconds: float = 300.0
     env: Mapping[str, str] = field(default_factory=dict)
+    functions: FunctionsSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +66,8 @@ class Observation:
         target_revision: the revision last asked for.
         failure: the error JSON of the target revision's failure, or None.
         isolation: how the workers are confined.
+        functions: of a function app, by name: ``type``, ``state``, and ``code``, ``message``, ``hint`` of what keeps
+            its trigger from working.
     """
 
     phase: str
@@ -61,6 +78,7 @@ class Observation:
     failure: Mapping[str, Any] | None = None
     isolation: str | None = None
     workers: tuple[Mapping[str, Any], ...] = ()
+    functions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class Target(Protocol):

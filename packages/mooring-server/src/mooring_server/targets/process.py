@@ -9,6 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,7 @@ class ProcessTarget:
             failure=state.get("failure"),
             isolation=state.get("isolation"),
             workers=tuple(state.get("workers") or ()),
+            functions=state.get("functions") or {},
         )
 
     def logs(self, uid: str, tail: int) -> str:
@@ -194,6 +196,7 @@ class ProcessTarget:
             "auth_keys": list(spec.auth_keys),
             "scoring_timeout_ms": spec.scoring_timeout_ms,
             "max_request_bytes": _MAX_BODY,
+            "functions": None if spec.functions is None else asdict(spec.functions),
             "revision": {
                 "id": str(spec.revision),
                 "python": str(image.python),

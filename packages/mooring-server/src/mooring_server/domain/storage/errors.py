@@ -128,6 +128,10 @@ ERRORS: Mapping[str, tuple[int, str]] = MappingProxyType(
             400,
             "A query parameter that's mandatory for this request is not specified.",
         ),
+        "NoAuthenticationInformation": (
+            401,
+            "Server failed to authenticate the request. Refer to the information in the www-authenticate header.",
+        ),
         "NotImplemented": (501, "The requested operation is not implemented on the specified resource."),
         "OutOfRangeInput": (400, "One of the request inputs is out of range."),
         "OutOfRangeQueryParameterValue": (
@@ -138,6 +142,7 @@ ERRORS: Mapping[str, tuple[int, str]] = MappingProxyType(
             400,
             "The specified pop receipt did not match the pop receipt for a dequeued message.",
         ),
+        "PublicAccessNotPermitted": (409, "Public access is not permitted on this storage account."),
         "QueueAlreadyExists": (409, "The specified queue already exists."),
         "QueueNotFound": (404, "The specified queue does not exist."),
         "RequestBodyTooLarge": (

@@ -29,6 +29,7 @@ RESERVED = frozenset(
         "tenants",
         "providers",
         "acr",
+        "scm",
     }
 )
 
@@ -56,6 +57,11 @@ def check_account_name(name: str) -> str:
             target=name,
         )
     return name
+
+
+def is_account_name(name: str) -> bool:
+    """Whether an account could have the name."""
+    return _ACCOUNT.fullmatch(name) is not None
 
 
 def _suggestion(name: str) -> str:

@@ -16,16 +16,22 @@ from mooring_server.edges.arm import (
     registries,
     resources,
     sign_in,
+    site_config,
+    site_logs,
+    sites,
+    stacks,
     storage,
     subscriptions,
 )
 from mooring_server.edges.arm.acr import TOKEN_USER, registry_of_token
 from mooring_server.edges.registry import RegistryIndex
+from mooring_server.services.function_apps import FunctionApps
 from mooring_server.services.plans import Plans
 from mooring_server.services.registries import Registries
 from mooring_server.services.resource_groups import ResourceGroups
 from mooring_server.services.sign_ins import SignIns
 from mooring_server.services.storage.accounts import StorageAccounts
+from mooring_server.targets.base import Target
 
 __all__ = ["TOKEN_USER", "ArmParts", "add_arm", "registry_of_token"]
 
@@ -41,6 +47,9 @@ class Identities(Protocol):
     def registries(self) -> Registries:
         """Know to which workspace a registry belongs."""
 
+    def authenticate(self, token: str) -> Principal | None:
+        """Who shows a token, or None."""
+
     def authenticate_registry(self, user: str, password: str) -> str | None:
         """The registry that a user and a password open, or None."""
 
@@ -53,6 +62,8 @@ class ArmParts:
     repositories: RegistryIndex
     accounts: StorageAccounts
     plans: Plans
+    apps: FunctionApps
+    target: Target
 
 
 def add_arm(app: FastAPI, identities: Identities, parts: ArmParts) -> None:
@@ -66,6 +77,10 @@ def add_arm(app: FastAPI, identities: Identities, parts: ArmParts) -> None:
         registries.routes(known),
         storage.routes(parts.accounts, parts.groups),
         plans.routes(parts.plans),
+        sites.routes(parts.apps, parts.accounts),
+        site_config.routes(parts.apps, parts.accounts),
+        site_logs.routes(parts.apps, parts.target, identities.authenticate),
+        stacks.routes(parts.apps, parts.groups),
         resources.routes([_registries(known), _accounts(parts.accounts)]),
         acr.routes(known, parts.repositories, sign_ins, identities.authenticate_registry),
     )

@@ -95,7 +95,9 @@ def routes(accounts: StorageAccounts, groups: ResourceGroups) -> APIRouter:
 
 def account_view(view: AccountView) -> dict[str, Any]:
     """ARM's JSON."""
-    https = view["primaryEndpoints"]["blob"].startswith("https:")
-    return resource_view(
-        {**view, "supportsHttpsTrafficOnly": https, "allowSharedKeyAccess": True, "isHnsEnabled": False}
-    )
+    blob = view["primaryEndpoints"]["blob"]
+    # az makes no function app of an account without tables; who asks for one learns that there are none.
+    endpoints = {**view["primaryEndpoints"], "table": f"{blob}-table"}
+    https = blob.startswith("https:")
+    more = {"supportsHttpsTrafficOnly": https, "allowSharedKeyAccess": True, "isHnsEnabled": False}
+    return resource_view({**view, **more, "primaryEndpoints": endpoints})

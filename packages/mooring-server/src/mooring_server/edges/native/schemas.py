@@ -85,6 +85,18 @@ class ImageChanges(Body):
     description: Text | None = None
 
 
+class DeployedApiOptions(Body):
+    """What makes an image one of a function app; which fields there are depends on the trigger."""
+
+    flavor: Name | None = None
+    trigger: Name | None = None
+    authLevel: Name | None = None
+    inPath: Annotated[str, Field(max_length=1088)] | None = None
+    outPath: Annotated[str, Field(max_length=1088)] | None = None
+    inQueueName: Name | None = None
+    outQueueName: Name | None = None
+
+
 class ImageRequest(ImageChanges):
     """What goes into an image."""
 
@@ -97,9 +109,11 @@ class ImageRequest(ImageChanges):
 
 
 class NewImage(ImageRequest):
-    """An image to build."""
+    """An image to build; ``imageLabel`` is a tag for the registry, beside the version."""
 
     name: Name
+    imageLabel: Name | None = None
+    deployedApiOptions: DeployedApiOptions | None = None
 
 
 class ContainerResources(Body):
@@ -191,34 +205,49 @@ class KeyName(Body):
     keyName: Name
 
 
-class NamespaceSettings(Body):
-    """A new Service Bus namespace, or changes to one."""
+class GroupSettings(Body):
+    """A new resource group, or changes to one."""
 
     location: Name | None = None
     tags: Tags | None = None
-    sku: Literal["Basic", "Standard", "Premium"] | None = None
 
 
-class QueueSettings(Body):
-    """A new Service Bus queue, or changes to one. Durations are ISO 8601."""
+class PlanSettings(GroupSettings):
+    """A new plan, or changes to one; ``sku`` is a name such as ``EP1``."""
 
-    lockDuration: Name | None = None
-    maxDeliveryCount: int | None = None
-    defaultMessageTimeToLive: Name | None = None
-    deadLetteringOnMessageExpiration: bool | None = None
-    maxSizeInMegabytes: int | None = None
-    requiresSession: bool | None = None
-    requiresDuplicateDetection: bool | None = None
-    enablePartitioning: bool | None = None
+    sku: Name | None = None
 
 
-class RuleSettings(Body):
-    """The rights of an authorization rule."""
-
-    rights: list[Name] = Field(max_length=10)
+Setting = Annotated[str, Field(max_length=32_768)]
 
 
-class KeyType(Body):
-    """Which key: ``PrimaryKey`` or ``SecondaryKey``."""
+class FunctionAppSettings(GroupSettings):
+    """A new function app, or changes to one; ``plan`` is one of its resource group."""
 
-    keyType: Name
+    plan: Name | None = None
+    image: Name | None = None
+    storageAccount: Name | None = None
+    settings: dict[_KEY, Setting] | None = None
+    enabled: bool | None = None
+
+
+class AppSettings(Body):
+    """App settings, in the shape of ARM's."""
+
+    properties: dict[_KEY, Setting]
+
+
+class AppSettingsChanges(AppSettings):
+    """App settings to set, and the names of others to remove."""
+
+    properties: dict[_KEY, Setting] = Field(default_factory=dict)
+    removed: list[Name] = Field(default_factory=list, max_length=1000)
+
+
+class Container(Body):
+    """The image of a function app and its registry."""
+
+    image: Name | None = None
+    registryUrl: Name | None = None
+    registryUsername: Name | None = None
+    registryPassword: Name | None = None

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from mooring_runtime.supervisor import files, remains
 from mooring_server.services.checks.finding import NOTE, WRONG, Finding
 from mooring_server.settings import Home
+from mooring_server.store.function_tables import FunctionApp
 from mooring_server.store.tables import Service
 
 _STARTS = "`mooring up` starts it."
@@ -26,15 +27,16 @@ def services(session: Session, home: Home, *, live: bool) -> Iterator[Finding]:
     )
     running = {directory.name for directory in remains.supervisors(root).values()}
     known = {service.uid: service for service in session.scalars(select(Service))}
+    apps = set(session.scalars(select(FunctionApp.uid)))
     fix = "The server removes it when it starts: mooring down && mooring up."
-    for uid in sorted(running - set(known)):
+    for uid in sorted(running - set(known) - apps):
         yield Finding(
             code="SupervisorUnknown",
             subject=uid,
             message="A supervisor runs for a service that the database does not know.",
             hint=fix,
         )
-    for uid in sorted(here - running - set(known)):
+    for uid in sorted(here - running - set(known) - apps):
         yield Finding(
             code="ServiceUnknown",
             subject=str(root / uid),

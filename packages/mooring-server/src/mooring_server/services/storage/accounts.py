@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -244,19 +244,31 @@ class StorageAccounts:
                 f"AccountKey={account.key1};BlobEndpoint={endpoints['blob']};QueueEndpoint={endpoints['queue']}"
             )
 
+    def complete(self, text: str) -> str:
+        """A connection string for one of ours that does not say where it is, as ``az`` writes them, with its endpoints.
+
+        Any other text is given back as it is.
+        """
+        parts = dict(part.partition("=")[::2] for part in text.split(";") if part)
+        name = parts.get("AccountName")
+        if not name or "AccountKey" not in parts or "BlobEndpoint" in parts or self.credentials(name) is None:
+            return text
+        endpoints = self._endpoints(name)
+        return (
+            f"DefaultEndpointsProtocol={self._context.scheme};AccountName={name};AccountKey={parts['AccountKey']};"
+            f"BlobEndpoint={endpoints['blob']};QueueEndpoint={endpoints['queue']}"
+        )
+
     def credentials(self, name: str) -> Credentials | None:
         """What the data plane needs, or None when there is no account of that name."""
         with self._context.db.read() as session:
             account = session.scalar(select(StorageAccount).where(StorageAccount.name == name))
-        if account is None:
-            return None
-        first, second = (base64.b64decode(key) for key in (account.key1, account.key2))
-        return Credentials(account.name, account.uid, (first, second))
+        return None if account is None else _credentials(account)
 
-    def uids(self) -> set[str]:
-        """Directories that belong to an account."""
+    def all_credentials(self) -> Sequence[Credentials]:
+        """What the data plane needs of every account."""
         with self._context.db.read() as session:
-            return set(session.scalars(select(StorageAccount.uid)))
+            return [_credentials(account) for account in session.scalars(select(StorageAccount))]
 
     def list(self, subscription: str, resource_group: str | None = None) -> list[AccountView]:
         """The accounts of a subscription, or of one of its groups, by name."""
@@ -304,6 +316,11 @@ def _not_found(name: str) -> NotFound:
         hint="Create it with `mooring storage account create` or `az storage account create`.",
         target=name,
     )
+
+
+def _credentials(account: StorageAccount) -> Credentials:
+    first, second = (base64.b64decode(key) for key in (account.key1, account.key2))
+    return Credentials(account.name, account.uid, (first, second))
 
 
 def _in_group(account: StorageAccount, ref: AccountRef) -> bool:

@@ -1,0 +1,1 @@
+"""The Blob service, in Azure's protocol."""

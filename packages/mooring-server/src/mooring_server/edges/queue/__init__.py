@@ -1,0 +1,1 @@
+"""The Queue service, in Azure's protocol."""

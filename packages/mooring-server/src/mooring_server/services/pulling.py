@@ -1,0 +1,110 @@
+"""Which image a function app's reference names, as far as its credentials open it."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Callable
+from typing import Any
+
+from mooring_server.domain.errors import PhaseFailed
+from mooring_server.domain.functions import REGISTRY_PASSWORD, REGISTRY_USER, find_setting, parse_image
+from mooring_server.images.builder import load_manifest
+from mooring_server.images.functions import LABEL
+from mooring_server.services.context import Context
+from mooring_server.services.repositories import Repositories
+
+Authenticate = Callable[[str, str], "str | None"]
+
+
+class Puller:
+    """Finds images in this server's registry: what is there need not be fetched.
+
+    Args:
+        context: stores, and the address of the registry.
+        repositories: what it has.
+        authenticate: gives the registry that a user and password open, or None.
+    """
+
+    def __init__(self, context: Context, repositories: Repositories, authenticate: Authenticate) -> None:
+        self._context = context
+        self._repositories = repositories
+        self._authenticate = authenticate
+
+    def resolve(self, image: str, settings: dict[str, str]) -> str:
+        """The digest of the manifest that ``image`` names now.
+
+        Raises:
+            PhaseFailed: ``RegistryNotReachable``, ``RegistryCredentialsWrong``, ``ImageNotFound``; phase ``Pull``.
+        """
+        reference = parse_image(image)
+        if not _same(reference.host, self._context.address):
+            raise PhaseFailed(
+                "RegistryNotReachable",
+                f"The image {image!r} is in the registry {reference.host}; this server runs those of its own "
+                f"registry, {self._context.address}.",
+                hint="Package the model here, and give package.location.",
+                phase="Pull",
+                target=image,
+            )
+        user = find_setting(settings, REGISTRY_USER) or ""
+        registry = self._authenticate(user, find_setting(settings, REGISTRY_PASSWORD) or "")
+        if registry is None:
+            raise PhaseFailed(
+                "RegistryCredentialsWrong",
+                f"The registry {reference.host} does not let user {user!r} in with the password that is set.",
+                hint="`mooring workspace registry-credentials` or `az acr credential show` prints user and password; "
+                "set them: mooring functionapp config container set --registry-username ... "
+                "--registry-password ...",
+                phase="Pull",
+                target=user,
+            )
+        allowed = reference.repository.partition("/")[0] == registry
+        found = self._repositories.manifest(reference.repository, reference.reference) if allowed else None
+        if found is None:
+            raise PhaseFailed(
+                "ImageNotFound",
+                f"The registry {registry} has no image {reference.repository} with {reference.reference}.",
+                hint="package.location names one; `az acr repository show-tags` lists the tags there are.",
+                phase="Pull",
+                target=image,
+                evidence={
+                    "tags": "\n".join(self._repositories.tags(reference.repository)) if allowed else ""
+                },
+            )
+        return found[0]
+
+    def functions(self, digest: str) -> list[dict[str, Any]]:
+        """The functions of an image, each with ``name`` and ``bindings``.
+
+        Raises:
+            PhaseFailed: ``FunctionMissing``: it was packaged without functions.
+        """
+        manifest = load_manifest(self._context.store, digest)
+        config = json.loads(self._context.store.read(manifest["config"]["digest"]))
+        text = (config["config"].get("Labels") or {}).get(LABEL)
+        if not text:
+            raise PhaseFailed(
+                "FunctionMissing",
+                f"The image {digest} has no function in it.",
+                hint="Package the model with functions_enabled=True and a trigger.",
+                phase="Pull",
+                target=digest,
+            )
+        functions: list[dict[str, Any]] = json.loads(text)
+        return functions
+
+
+def _same(host: str, own: str) -> bool:
+    """Whether both are this server: the names of the loopback are one."""
+    if host == own.lower():
+        return True
+    (name, _, port), (mine, _, my_port) = host.rpartition(":"), own.rpartition(":")
+    return port == my_port and _loopback(name) and _loopback(mine)
+
+
+def _loopback(name: str) -> bool:
+    try:
+        return name == "localhost" or ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
