@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PARALLEL ?= --numprocesses 2 --dist loadfile
 export PYTHONHASHSEED ?= 0
 
-.PHONY: help quickstart setup test test-full lint fmt bench-build bench-scale bench-scoring compatibility lock clean
+.PHONY: help quickstart setup test test-full lint fmt bench-build bench-scale bench-scoring bench-servicebus compatibility lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -54,6 +54,9 @@ bench-scale: setup  ## what 10,000 models, 1,000 images and 200 services cost; p
 bench-scoring: setup  ## the scoring server beside its peers, with wrk; prints tables of figures and ratios
 	$(BIN)/python -m benchmarks.scoring
 
+bench-servicebus: setup  ## the Service Bus broker: messages per second, latency, memory; prints a table
+	$(BIN)/python -m benchmarks.servicebus
+
 compatibility: setup  ## regenerate docs/compatibility.md from the tests
 	$(BIN)/python tools/compatibility.py
 
@@ -64,6 +67,7 @@ lock: $(BIN)/uv  ## pin the dependencies by hash
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" requirements/reference-mlflow.in -o requirements/reference-mlflow.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" requirements/reference-mlflow-2.in -o requirements/reference-mlflow-2.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" requirements/reference-az.in -o requirements/reference-az.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" requirements/servicebus.in -o requirements/servicebus.txt
 	for name in model azureml bentoml granian kserve litserve mlflow; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" requirements/bench-$$name.in -o requirements/bench-$$name.txt || exit 1; done
 
 clean:  ## remove what make created

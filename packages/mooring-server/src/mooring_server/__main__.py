@@ -21,6 +21,7 @@ from mooring_server.domain.init_timeout import (
     INIT_TIMEOUT_VARIABLE,
     parse_init_seconds,
 )
+from mooring_server.servicebus.process import Place, port_setting
 from mooring_server.services.checks.checker import check, missing_database
 from mooring_server.services.restores import finish
 from mooring_server.serving import Server, check_exposure, join, listen, local_host
@@ -129,6 +130,14 @@ def _serve(home: Home, options: argparse.Namespace) -> None:
         az=az,
         scheme=scheme,
         init_seconds=init_seconds,
+        bus_place=Place(
+            options.host,
+            _public_name(settings, options.host),
+            port_setting(os.environ),
+            (Path(settings.tls_cert), Path(settings.tls_key))
+            if settings.tls_cert and settings.tls_key
+            else None,
+        ),
     )
     settings.save(home)  # not before: data of a newer Mooring are refused, and left as they are
     announcement = {

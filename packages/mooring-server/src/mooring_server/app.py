@@ -34,6 +34,7 @@ from mooring_server.edges.native import images as image_edge
 from mooring_server.edges.native import models as model_edge
 from mooring_server.edges.native import operations as operation_edge
 from mooring_server.edges.native import server as server_edge
+from mooring_server.edges.native import service_bus as bus_edge
 from mooring_server.edges.native import services as service_edge
 from mooring_server.edges.native import storage as storage_edge
 from mooring_server.edges.native import tokens as token_edge
@@ -47,7 +48,9 @@ from mooring_server.edges.registry import registry_app
 from mooring_server.edges.storage.gate import StorageGate
 from mooring_server.images.builder import ImageBuilder
 from mooring_server.images.unpack import Unpacker
+from mooring_server.servicebus.process import BrokerProcess, Place
 from mooring_server.services.backups import Backup
+from mooring_server.services.bus_entities import entities
 from mooring_server.services.context import Context
 from mooring_server.services.environments import Environments
 from mooring_server.services.function_apps import FunctionApps
@@ -59,6 +62,7 @@ from mooring_server.services.pulling import Puller
 from mooring_server.services.registries import Registries
 from mooring_server.services.repositories import Repositories
 from mooring_server.services.resource_groups import ResourceGroups
+from mooring_server.services.service_bus import ServiceBus
 from mooring_server.services.sign_ins import SignIns
 from mooring_server.services.storage.accounts import StorageAccounts
 from mooring_server.services.storage.open_accounts import OpenAccounts
@@ -80,7 +84,7 @@ _HOUSEKEEPING_THREADS = 2
 _STOP_SECONDS = 3.0
 
 
-def create_app(
+def create_app(  # noqa: PLR0915 - it assembles
     home: Home,
     *,
     token: str,
@@ -88,6 +92,7 @@ def create_app(
     az: az_edge.Listener | None = None,
     scheme: str = "http",
     init_seconds: float = DEFAULT_INIT_SECONDS,
+    bus_place: Place | None = None,
 ) -> FastAPI:
     """The server's application.
 
@@ -98,6 +103,7 @@ def create_app(
         az: opens the listener for `az`; None where there is none.
         scheme: ``https`` when it speaks TLS.
         init_seconds: what ``init()`` may take where the image does not say.
+        bus_place: where the Service Bus broker listens; None for loopback.
     """
     started = now()
     store = ContentStore(home.content)
@@ -118,6 +124,12 @@ def create_app(
     sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
     target = ProcessTarget(home.services, unpacker, sandbox=sandbox)
     tracking = TrackingServer(home.path / "mlflow", home.path / "logs" / "mlflow.log")
+    broker = BrokerProcess(
+        home.bus,
+        home.path / "logs" / "servicebus.log",
+        lambda: entities(context.db),
+        bus_place or Place(),
+    )
     housekeeper = Housekeeper(context, operations, target, Collection.from_environment(os.environ))
     puller = Puller(
         context,
@@ -141,9 +153,11 @@ def create_app(
         target.on_loss(context.supervisor_lost)
         for runner in runners:
             runner.start()
+        await asyncio.to_thread(broker.start)
         yield
         context.signals.attach(None)
         await asyncio.to_thread(tracking.close)
+        await asyncio.to_thread(broker.close)
         await asyncio.to_thread(storage.close)
         await asyncio.to_thread(_stop, runners, target, context.db)
 
@@ -182,10 +196,13 @@ def create_app(
         services = Webservices(context, collection)
         app.include_router(service_edge.routes(services, collection, target))
     app.include_router(storage_edge.routes(accounts))
+    bus = ServiceBus.over(context, broker)
+    app.include_router(bus_edge.routes(bus))
     app.include_router(operation_edge.routes(operations, context.signals))
     app.include_router(registry_app(store, repositories, identities.authenticate_registry))
     apps, plans = FunctionApps(context, accounts), Plans(context)
-    groups = ResourceGroups(context, [apps.delete_group, accounts.delete_group, plans.delete_group])
+    contents = [apps.delete_group, accounts.delete_group, plans.delete_group, bus.namespaces.delete_group]
+    groups = ResourceGroups(context, contents)
     app.include_router(function_edge.routes(groups, plans, apps, target))
     add_arm(app, identities, ArmParts(groups, repositories, accounts, plans, apps, target))
 

@@ -75,6 +75,11 @@ class Home:
         return self.path / "storage"
 
     @property
+    def bus(self) -> Path:
+        """The Service Bus broker's messages and port."""
+        return self.path / "servicebus"
+
+    @property
     def audit(self) -> Path:
         """The audit log."""
         return self.path / "logs" / "audit.jsonl"

@@ -46,17 +46,21 @@ class Backup:
             MooringError: ``BackupIncomplete`` when the store has lost something, ``DataTooNew``.
         """
         self._lock = threading.Lock()
+        self._files: list[BinaryIO] = []
         self._retention: Retention | None = retention
         retention.hold()
         try:
             database, self.summary, blobs = _snapshot(home, store)
+            self._files.append(database)
+            messages = _messages(home)
+            self._files += messages
             entries = [
                 _bytes(archive.SUMMARY, json.dumps(self.summary, indent=1).encode()),
                 _bytes(archive.SETTINGS, (home.path / "settings.json").read_bytes()),
                 archive.Entry(archive.DATABASE, _size(database), lambda: database),
+                *(_file(archive.MESSAGES, file) for file in messages),
                 *blobs,
             ]
-            self._database = database
             self.size = archive.archive_size(entries)
             self._pieces = archive.pieces(entries)
         except BaseException:
@@ -74,8 +78,8 @@ class Backup:
             retention, self._retention = self._retention, None
         if retention is not None:
             retention.release()
-            if hasattr(self, "_database"):
-                self._database.close()
+            for file in self._files:
+                file.close()
 
 
 def _snapshot(home: Home, store: ContentStore) -> tuple[BinaryIO, Summary, list[archive.Entry]]:
@@ -98,6 +102,24 @@ def _snapshot(home: Home, store: ContentStore) -> tuple[BinaryIO, Summary, list[
             database.close()
         # It goes on to exist while it is open, and cannot be left behind.
         return path.open("rb"), summary, blobs
+
+
+def _messages(home: Home) -> list[BinaryIO]:
+    """The broker's file as it is at one instant, if there is one.
+
+    After the database: a queue made in between is in this one only, and its messages are dropped with the restore.
+    """
+    path = home.bus / archive.MESSAGES
+    if not path.exists():
+        return []
+    with tempfile.TemporaryDirectory(prefix="backup-", dir=home.cache) as directory:
+        copy = Path(directory) / archive.MESSAGES
+        snapshot(path, copy)
+        return [copy.open("rb")]
+
+
+def _file(name: str, file: BinaryIO) -> archive.Entry:
+    return archive.Entry(name, _size(file), lambda: file)
 
 
 def _describe(database: Database, store: ContentStore) -> tuple[Summary, list[archive.Entry]]:

@@ -12,7 +12,7 @@ from mooring_server.domain.servicebus import RIGHTS, ROOT_RULE
 from mooring_server.services.bus_entities import Broker, NamespaceRef, find_namespace
 from mooring_server.services.bus_rules import new_rule
 from mooring_server.services.bus_views import NamespaceView, namespace_view
-from mooring_server.services.context import Context
+from mooring_server.services.context import Context, GroupRef
 from mooring_server.store.bus_tables import BusNamespace
 from mooring_server.store.tables import now
 
@@ -95,3 +95,8 @@ class BusNamespaces:
         with self._context.db.write() as session:
             session.delete(find_namespace(session, ref))
         self._broker.refresh()
+
+    def delete_group(self, group: GroupRef) -> None:
+        """Delete all of a resource group."""
+        for view in self.list(group.subscription, group.name):
+            self.delete(NamespaceRef(group.subscription, group.name, view["name"]))

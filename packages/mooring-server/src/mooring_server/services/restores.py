@@ -29,7 +29,7 @@ from mooring_server.store.database import HEAD
 
 Progress = Callable[[int, int], None]
 _STAGING, _COMMIT = "restore", "commit"
-_PARTS = ("content", "services", "mooring.db", "settings.json")
+_PARTS = ("content", "services", "servicebus", "mooring.db", "settings.json")
 # What a data directory has before there is anything in it.
 _EMPTY = {"logs", "server.lock", "start.lock", _STAGING}
 _UID = re.compile(r"[0-9a-f]{32}")
@@ -146,8 +146,10 @@ def _prepare(staging: Path) -> list[str]:
     """Ready the database for another place and time; the names of services whose port somebody else has now."""
     (staging / "services").mkdir(mode=0o700)
     (staging / "content").mkdir(mode=0o700, exist_ok=True)
+    (staging / "servicebus").mkdir(mode=0o700)
     moved = []
     try:
+        _prepare_messages(staging)
         with closing(sqlite3.connect(staging / "mooring.db")) as connection:
             if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
                 raise archive.damaged("its database is not sound", archive.DATABASE)
@@ -177,6 +179,16 @@ def _prepare(staging: Path) -> list[str]:
     except (sqlite3.DatabaseError, ValueError, TypeError) as error:
         raise archive.damaged(f"its database cannot be used ({error})", archive.DATABASE) from error
     return sorted(moved)
+
+
+def _prepare_messages(staging: Path) -> None:
+    messages = staging / archive.MESSAGES
+    if not messages.exists():
+        return
+    with closing(sqlite3.connect(messages)) as connection:
+        if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
+            raise archive.damaged("its messages are not sound", archive.MESSAGES)
+    messages.rename(staging / "servicebus" / archive.MESSAGES)
 
 
 def _begin_again(connection: sqlite3.Connection) -> None:

@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 import mooring
-from mooring.cli import az_setup, backup, environment, image, model, serve, server, service, token, workspace
+from mooring.cli import (
+    az_setup,
+    backup,
+    environment,
+    image,
+    model,
+    serve,
+    server,
+    service,
+    servicebus,
+    token,
+    workspace,
+)
 from mooring.cli.session import Group
 
 HELP = """Deploy trained models with the Azure ML v1 workflow, on your own hardware.
@@ -56,6 +68,7 @@ app.add_typer(model.app, name="model")
 app.add_typer(service.app, name="service")
 app.add_typer(environment.app, name="environment")
 app.add_typer(image.app, name="image")
+app.add_typer(servicebus.app, name="servicebus")
 token.add(app)
 az_setup.add(app)
 

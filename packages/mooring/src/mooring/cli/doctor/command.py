@@ -20,7 +20,7 @@ MARKS = {
 
 def examine(*, with_network: bool) -> Iterator[Check]:
     """All checks of this machine, in the order in which they are shown."""
-    from mooring.cli.doctor import containers, isolation, network, place, python
+    from mooring.cli.doctor import containers, isolation, network, place, python, service_bus
     from mooring.cli.doctor.machine import ThisMachine
     from mooring.sdk import local_server
 
@@ -32,6 +32,7 @@ def examine(*, with_network: bool) -> Iterator[Check]:
         yield network.index(machine)
     yield from isolation.checks(machine)
     yield from containers.checks(machine)
+    yield from service_bus.checks(machine)
 
 
 def doctor(
