@@ -30,7 +30,7 @@ def az_folder() -> Path:
             uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
             assert uv is not None, "uv makes the environment; `make setup` installs it"
             subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
-            install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--require-hashes"]
+            install = [uv, "pip", "install", "--quiet", "--require-hashes"]
             python = str(folder / "bin" / "python")
             subprocess.run([*install, "-r", str(REQUIREMENTS), "--python", python], check=True)
             (folder / "complete").touch()
