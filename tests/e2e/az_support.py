@@ -44,7 +44,9 @@ class Shell:
         self.folder = folder
         self.variables = {**os.environ, **variables}
 
-    def run(self, *command: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, status: int | None = 0, seconds: float = 280
+    ) -> subprocess.CompletedProcess[str]:
         """A command; ``status`` None takes any."""
         done = subprocess.run(
             command,
@@ -53,7 +55,7 @@ class Shell:
             capture_output=True,
             text=True,
             check=False,
-            timeout=280,
+            timeout=seconds,
         )
         said = f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         assert status is None or done.returncode == status, said

@@ -13,6 +13,7 @@ import pytest
 from az_support import MOORING, Shell, az_folder
 from sdk_support import write_app
 from support import RunningServer, eventually, kill_all
+from test_docs import ROOT, blocks
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
@@ -43,7 +44,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A server, and a shell that is set up for it by `mooring az-setup`."""
     folder = tmp_path_factory.mktemp("az")
     variables = {
-        "PATH": f"{az_folder()}{os.pathsep}{Path(MOORING).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{Path(MOORING).parent}{os.pathsep}{az_folder()}{os.pathsep}{os.environ['PATH']}",
         "MOORING_HOME": str(folder / "home"),
         "AZURE_CONFIG_DIR": str(folder / "azure"),
         "AZURE_CORE_COLLECT_TELEMETRY": "false",
@@ -220,3 +221,15 @@ def test_a_wrong_password_is_refused(shell: Shell) -> None:
     said = shell.refused(f"login --service-principal --username someone --password wrong --tenant {tenant}")
     assert "AADSTS7000215" in said
     assert "no token of this server" in said
+
+
+def test_the_guide(shell: Shell) -> None:
+    script = []
+    for block in blocks(ROOT / "docs" / "guide" / "az.md"):
+        if block.note.startswith("file: "):
+            (shell.folder / block.note.removeprefix("file: ")).write_text(block.code)
+        elif block.note == "az":
+            script.append(block.code)
+    assert len(script) == 4
+    shell.run("bash", "-euo", "pipefail", "-c", "\n".join(script), seconds=900)
+    assert json.loads((shell.folder / "answer.json").read_text()) == [2, 4]
