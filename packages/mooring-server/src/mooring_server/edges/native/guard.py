@@ -16,7 +16,7 @@ import mooring_server
 from mooring_server.domain.access import Need, Principal, Role
 from mooring_server.domain.errors import Denied, MooringError
 from mooring_server.edges.arm.common import arm_error, is_arm
-from mooring_server.edges.arm.sign_in import SECRET_PATHS
+from mooring_server.edges.arm.sign_in import takes_secrets
 from mooring_server.edges.attempts import Attempts
 from mooring_server.edges.audit import AuditLog
 from mooring_server.edges.mlflow.errors import is_mlflow, mlflow_error
@@ -137,7 +137,7 @@ class _Watch:
         self.offered = (
             any(n == b"authorization" for n, _ in scope["headers"])
             or b"sig=" in scope["query_string"]
-            or scope["path"] in SECRET_PATHS
+            or takes_secrets(scope["path"])
         )
 
     async def __call__(self, message: Message) -> None:
@@ -171,7 +171,7 @@ class _Watch:
         scope = self._scope
         path = scope["path"]
         api = path.startswith(_NATIVE) or is_arm(path)
-        if not api and not path.startswith(_REGISTRY) and path not in SECRET_PATHS:
+        if not api and not path.startswith(_REGISTRY) and not takes_secrets(path):
             return
         need: Need | None = scope.get(NEED)
         changing = api and scope["method"] not in _READING and not (need and need.quiet)
