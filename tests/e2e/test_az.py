@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,7 @@ def test_a_model_answers_blobs(shell: Shell, group: str) -> None:
     listed = shell.az(f"functionapp config appsettings list --name myapp --resource-group {group}")
     assert "Unneeded" not in {setting["name"] for setting in listed}
     assert shell.az(f"functionapp keys list --name myapp --resource-group {group}")["masterKey"]
+    logged(shell, f"webapp log tail --name myapp --resource-group {group}", "loaded weight")
     for action in ("restart", "stop", "start"):
         shell.az(f"functionapp {action} --name myapp --resource-group {group}")
     shell.az(f"functionapp delete --name myapp --resource-group {group}")
@@ -184,6 +186,21 @@ def test_a_model_answers_blobs(shell: Shell, group: str) -> None:
         return not shell.az(f"functionapp list --resource-group {group}")
 
     eventually(gone, "the app is gone", 60)
+
+
+def logged(shell: Shell, line: str, text: str) -> None:
+    """What a command that never ends says."""
+    path = shell.folder / "log.txt"
+    with path.open("w") as output:
+        process = subprocess.Popen(
+            ["az", *line.split()], cwd=shell.folder, env=shell.variables, stdout=output, stderr=output
+        )
+    try:
+        eventually(lambda: text in path.read_text() or process.poll() is not None, "the log is followed", 120)
+        assert text in path.read_text(), path.read_text()
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize(
@@ -214,6 +231,25 @@ def test_wrong_steps_have_azures_code_and_a_sentence(
     said = shell.refused(command.format(group=group))
     assert code in said
     assert sentence in said
+
+
+@pytest.mark.skipif(find_spec("proton") is None, reason="needs mooring-server[servicebus]")
+def test_a_service_bus(shell: Shell, group: str) -> None:
+    place = f"--resource-group {group} --namespace-name azbusone"
+    made = shell.az(f"servicebus namespace create --resource-group {group} --name azbusone --sku Standard")
+    assert (made["name"], made["status"], made["sku"]["name"]) == ("azbusone", "Active", "Standard")
+    queue = shell.az(
+        f"servicebus queue create {place} --name in --max-delivery-count 3 --lock-duration PT30S"
+    )
+    assert (queue["maxDeliveryCount"], queue["lockDuration"]) == (3, "PT30S")
+    assert [one["name"] for one in shell.az(f"servicebus queue list {place}")] == ["in"]
+    keys = shell.az(
+        f"servicebus namespace authorization-rule keys list {place} --name RootManageSharedAccessKey"
+    )
+    assert keys["primaryConnectionString"].startswith("Endpoint=sb://")
+    assert keys["keyName"] == "RootManageSharedAccessKey"
+    assert "ResourceNotFound" in shell.refused(f"servicebus queue show {place} --name absent")
+    shell.az(f"servicebus namespace delete --resource-group {group} --name azbusone")
 
 
 def test_a_wrong_password_is_refused(shell: Shell) -> None:

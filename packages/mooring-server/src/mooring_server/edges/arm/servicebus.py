@@ -48,7 +48,7 @@ def routes(bus: ServiceBus, groups: ResourceGroups) -> APIRouter:
 
 def _namespaces(router: APIRouter, namespaces: BusNamespaces, groups: ResourceGroups) -> None:
     @router.post(SUBSCRIPTION + "/providers/Microsoft.ServiceBus/CheckNameAvailability")
-    @needs(READER, everywhere=True)
+    @needs(READER, everywhere=True, quiet=True)
     def check(subscription: str, body: JsonObject) -> dict[str, Any]:
         """Whether a new namespace may have a name."""
         taken = any(

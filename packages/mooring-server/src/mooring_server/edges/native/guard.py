@@ -81,7 +81,7 @@ class Guard:
             await self._app(scope, receive, watch)
         elif (principal := await self._principal(scope)) is None:
             answer = mlflow_error if is_mlflow(scope["path"]) else arm_error if arm else error_response
-            await answer(_unauthorized(watch.offered))(scope, receive, watch)
+            await answer(_unauthorized(watch.offered, arm=arm))(scope, receive, watch)
         else:
             scope[PRINCIPAL] = principal
             await self._limited(scope, receive, watch)
@@ -196,13 +196,15 @@ class _Watch:
         )
 
 
-def _unauthorized(offered: bool) -> Denied:
+def _unauthorized(offered: bool, *, arm: bool) -> Denied:
     return Denied(
         "Unauthorized",
         "The request's token is not one of this server's, or is good no more."
         if offered
         else "The request has no token.",
-        hint="On this machine the SDK reads it from server.json; elsewhere set MOORING_TOKEN.",
+        hint="`mooring az-setup` signs az in again."
+        if arm
+        else "On this machine the SDK reads it from server.json; elsewhere set MOORING_TOKEN.",
     )
 
 
