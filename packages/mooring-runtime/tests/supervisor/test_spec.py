@@ -36,8 +36,22 @@ DOCUMENTED: dict[str, Any] = {
             "open_ports": [20000],
             "closed_ports": [40123],
         },
+        "container": None,
     },
 }
+CONTAINER = {"engine": "/run/docker.sock", "image": "localhost/mooring-1:2", "user": "10001:10001"}
+
+
+def in_container(**changes: Any) -> dict[str, Any]:
+    revision = {**DOCUMENTED["revision"], "sandbox": None, "container": {**CONTAINER, **changes}}
+    return {"revision": revision}
+
+
+def test_round_trip_in_a_container() -> None:
+    spec = parse({**DOCUMENTED, **in_container(network="none", labels={"a": "b"})})
+    assert spec.revision.container is not None
+    assert spec.revision.container.network == "none"
+    assert parse(json.loads(json.dumps(spec.to_json()))) == spec
 
 
 def test_round_trip() -> None:
@@ -61,6 +75,11 @@ def test_round_trip() -> None:
         ({"revision": {**DOCUMENTED["revision"], "env": {"A": 1}}}, "revision.env must map text to text"),
         ({"revision": {**DOCUMENTED["revision"], "workers": 0}}, "revision.workers must be above 0"),
         ({"revision": []}, "revision must be an object"),
+        ({"revision": {**DOCUMENTED["revision"], "container": CONTAINER}}, "a container needs none"),
+        (in_container(user="0:0"), "uid:gid and not root, not '0:0'"),
+        (in_container(user="root"), "uid:gid and not root, not 'root'"),
+        (in_container(network="host"), "must be one of default, none, not 'host'"),
+        (in_container(privileged=True), "Unknown field revision.container.privileged"),
     ],
 )
 def test_mistakes(changes: dict[str, Any], message: str) -> None:

@@ -25,7 +25,7 @@ from mooring_server.servicebus.process import Place, port_setting
 from mooring_server.services.checks.checker import check, missing_database
 from mooring_server.services.restores import finish
 from mooring_server.serving import Server, check_exposure, join, listen, local_host
-from mooring_server.settings import Home, Settings, locked, write_private
+from mooring_server.settings import TARGETS, Home, Settings, locked, write_private
 from mooring_server.store.database import Database
 from mooring_server.store.tables import now
 from mooring_server.tls import Certificate
@@ -89,6 +89,11 @@ def _parser() -> argparse.ArgumentParser:
         "--public-host", metavar="NAME", help="name under which other machines reach the server; remembered"
     )
     parser.add_argument(
+        "--target",
+        choices=TARGETS,
+        help="where workers run from now on; remembered (default: processes of this machine)",
+    )
+    parser.add_argument(
         "--insecure", action="store_true", help="listen on other addresses than loopback without TLS"
     )
     return parser
@@ -138,6 +143,7 @@ def _serve(home: Home, options: argparse.Namespace) -> None:
             if settings.tls_cert and settings.tls_key
             else None,
         ),
+        target=settings.target,
     )
     settings.save(home)  # not before: data of a newer Mooring are refused, and left as they are
     announcement = {
@@ -179,6 +185,8 @@ def _remember(settings: Settings, options: argparse.Namespace) -> Settings:
         settings = replace(settings, tls_cert=cert, tls_key=key)
     if options.public_host:
         settings = replace(settings, public_host=options.public_host)
+    if options.target:
+        settings = replace(settings, target=options.target)
     return settings
 
 

@@ -28,6 +28,7 @@ from mooring_server.edges.blob.service import blob_service
 from mooring_server.edges.mlflow import proxy as mlflow_edge
 from mooring_server.edges.native import az as az_edge
 from mooring_server.edges.native import backup as backup_edge
+from mooring_server.edges.native import bases as base_edge
 from mooring_server.edges.native import checks as check_edge
 from mooring_server.edges.native import function_apps as function_edge
 from mooring_server.edges.native import images as image_edge
@@ -47,9 +48,11 @@ from mooring_server.edges.queue.service import queue_service
 from mooring_server.edges.registry import registry_app
 from mooring_server.edges.storage.gate import StorageGate
 from mooring_server.images.builder import ImageBuilder
+from mooring_server.images.scratch import Scratch
 from mooring_server.images.unpack import Unpacker
 from mooring_server.servicebus.process import BrokerProcess, Place
 from mooring_server.services.backups import Backup
+from mooring_server.services.bases import Bases
 from mooring_server.services.bus_entities import entities
 from mooring_server.services.context import Context
 from mooring_server.services.environments import Environments
@@ -73,8 +76,10 @@ from mooring_server.settings import Collection, Home, external_tracking, remove_
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
 from mooring_server.store.tables import now
+from mooring_server.targets.container import ContainerTarget
 from mooring_server.targets.process import ProcessTarget
 from mooring_server.targets.sandbox import SandboxSettings
+from mooring_server.targets.supervised import SupervisedTarget
 from mooring_server.tracking.process import TrackingServer
 
 _BUILD_THREADS = 2
@@ -93,6 +98,7 @@ def create_app(  # noqa: PLR0915 - it assembles
     scheme: str = "http",
     init_seconds: float = DEFAULT_INIT_SECONDS,
     bus_place: Place | None = None,
+    target: str = "process",
 ) -> FastAPI:
     """The server's application.
 
@@ -104,6 +110,7 @@ def create_app(  # noqa: PLR0915 - it assembles
         scheme: ``https`` when it speaks TLS.
         init_seconds: what ``init()`` may take where the image does not say.
         bus_place: where the Service Bus broker listens; None for loopback.
+        target: where workers run, one of `settings.TARGETS`.
     """
     started = now()
     store = ContentStore(home.content)
@@ -116,21 +123,21 @@ def create_app(  # noqa: PLR0915 - it assembles
         init_seconds=init_seconds,
         sign=partial(signature, token.encode()),
     )
-    operations = Operations(context)
-    workspaces, repositories = Workspaces(context), Repositories(context)
+    operations, bases = Operations(context), Bases(context, Scratch(home.cache / "bases"))
+    tracking = TrackingServer(home.path / "mlflow", home.path / "logs" / "mlflow.log")
+    workspaces, repositories = Workspaces(context, tracking.forget), Repositories(context)
     accounts = StorageAccounts(context)
     builder = ImageBuilder(store, home.cache)
     unpacker = Unpacker(store, home.cache / "unpacked")
     sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
-    target = ProcessTarget(home.services, unpacker, sandbox=sandbox)
-    tracking = TrackingServer(home.path / "mlflow", home.path / "logs" / "mlflow.log")
+    place = _place(target, home, store, unpacker, sandbox)
     broker = BrokerProcess(
         home.bus,
         home.path / "logs" / "servicebus.log",
         lambda: entities(context.db),
         bus_place or Place(),
     )
-    housekeeper = Housekeeper(context, operations, target, Collection.from_environment(os.environ))
+    housekeeper = Housekeeper(context, operations, place, Collection.from_environment(os.environ))
     puller = Puller(
         context,
         repositories,
@@ -140,8 +147,8 @@ def create_app(  # noqa: PLR0915 - it assembles
     runners = _runners(
         context,
         ImageController(context, operations, builder),
-        ServiceController(context, operations, target),
-        FunctionAppController(context, target, puller, accounts.complete),
+        ServiceController(context, operations, place),
+        FunctionAppController(context, place, puller, accounts.complete),
         Runner(housekeeper, _HOUSEKEEPING_THREADS),
     )
     storage = OpenAccounts(accounts, home.storage, lambda name: context.signals.notify(signal(name)))
@@ -149,17 +156,18 @@ def create_app(  # noqa: PLR0915 - it assembles
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         context.signals.attach(asyncio.get_running_loop())
-        await asyncio.to_thread(_tidy, home, store, operations, (builder, unpacker, target, storage))
-        target.on_loss(context.supervisor_lost)
+        tidied = (builder, unpacker, place, storage, bases)
+        await asyncio.to_thread(_tidy, home, store, operations, tidied)
+        place.on_loss(context.supervisor_lost)
         for runner in runners:
             runner.start()
         await asyncio.to_thread(broker.start)
         yield
         context.signals.attach(None)
         await asyncio.to_thread(tracking.close)
-        await asyncio.to_thread(broker.close)
         await asyncio.to_thread(storage.close)
-        await asyncio.to_thread(_stop, runners, target, context.db)
+        await asyncio.to_thread(broker.close)
+        await asyncio.to_thread(_stop, runners, place, context.db)
 
     app = FastAPI(
         title="Mooring",
@@ -191,10 +199,11 @@ def create_app(  # noqa: PLR0915 - it assembles
     app.include_router(model_edge.blob_routes(workspaces, store))
     app.include_router(model_edge.model_routes(Models(context)))
     app.include_router(model_edge.environment_routes(Environments(context)))
+    app.include_router(base_edge.routes(bases))
     app.include_router(image_edge.routes(Images(context, operations)))
     for collection in SCOPES:
         services = Webservices(context, collection)
-        app.include_router(service_edge.routes(services, collection, target))
+        app.include_router(service_edge.routes(services, collection, place))
     app.include_router(storage_edge.routes(accounts))
     bus = ServiceBus.over(context, broker)
     app.include_router(bus_edge.routes(bus))
@@ -203,8 +212,8 @@ def create_app(  # noqa: PLR0915 - it assembles
     apps, plans = FunctionApps(context, accounts), Plans(context)
     contents = [apps.delete_group, accounts.delete_group, plans.delete_group, bus.namespaces.delete_group]
     groups = ResourceGroups(context, contents)
-    app.include_router(function_edge.routes(groups, plans, apps, target))
-    add_arm(app, identities, ArmParts(groups, repositories, accounts, plans, apps, target, bus))
+    app.include_router(function_edge.routes(groups, plans, apps, place))
+    add_arm(app, identities, ArmParts(groups, repositories, accounts, plans, apps, place, bus))
 
     install_openapi(app)
     return app
@@ -262,7 +271,16 @@ def _tidy(home: Home, store: ContentStore, operations: Operations, parts: Iterab
     operations.resume()
 
 
-def _stop(runners: list[Runner], target: ProcessTarget, database: Database) -> None:
+def _place(
+    target: str, home: Home, store: ContentStore, unpacker: Unpacker, sandbox: SandboxSettings
+) -> SupervisedTarget:
+    if target == "container":
+        network = "none" if sandbox.network == "none" else "default"
+        return ContainerTarget(home.services, store, unpacker, network=network)
+    return ProcessTarget(home.services, unpacker, sandbox=sandbox)
+
+
+def _stop(runners: list[Runner], target: SupervisedTarget, database: Database) -> None:
     for runner in runners:
         runner.stop(_STOP_SECONDS)
     target.close()

@@ -116,15 +116,20 @@ def locked(home: Home) -> Iterator[None]:
         yield
 
 
+# Where workers run; the first unless another is chosen.
+TARGETS = ("process", "container")
+
+
 @dataclass(frozen=True)
 class Settings:
-    """Kept in ``settings.json``: the token, the port of the last run (image locations name it), and TLS.
+    """Kept in ``settings.json``: the token, the port of the last run (image locations name it), TLS, the target.
 
     Attributes:
         tls_cert: path of the certificate chain, None without TLS.
         tls_key: path of its key.
         public_host: the name under which other machines reach the server.
         az_port: the port of the HTTPS listener for `az`; 0 without one.
+        target: where workers run, one of `TARGETS`.
     """
 
     token: str
@@ -133,6 +138,7 @@ class Settings:
     tls_key: str | None = None
     public_host: str | None = None
     az_port: int = 0
+    target: str = TARGETS[0]
 
     @classmethod
     def load(cls, home: Home) -> Settings:
@@ -142,7 +148,7 @@ class Settings:
             return cls(secrets.token_urlsafe(32), 0)
         try:
             stored = json.loads(path.read_text())
-            names = ("tls_cert", "tls_key", "public_host")
+            names = ("tls_cert", "tls_key", "public_host", "target")
             rest = {name: str(stored[name]) for name in names if stored.get(name)}
             az_port = int(stored.get("az_port", 0))
             return cls(str(stored["token"]), int(stored["port"]), **rest, az_port=az_port)

@@ -67,6 +67,67 @@ class Sink(Protocol):
         ...
 
 
+class Pipes:
+    """What a process prints, read as it comes.
+
+    Args:
+        loop: the event loop that reads.
+        outputs: take what it prints: one for stdout and stderr together, or one for each.
+
+    Attributes:
+        written: the ends for the process: stdout, stderr.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, outputs: Sequence[Sink]) -> None:
+        self._loop = loop
+        self._pipes: dict[int, Sink] = {}
+        ends = []
+        for output in outputs:
+            pipe, end = os.pipe()
+            os.set_blocking(pipe, False)
+            self._pipes[pipe] = output
+            ends.append(end)
+        self.written = (ends[0], ends[-1])
+
+    def close_written(self) -> None:
+        """The process has its own copies."""
+        for end in set(self.written):
+            os.close(end)
+
+    def watch(self) -> None:
+        """Begins to read."""
+        for pipe in self._pipes:
+            self._loop.add_reader(pipe, self._read, pipe)
+
+    def finish(self) -> None:
+        """The process has ended: reads what is left, and closes."""
+        for pipe, output in self._pipes.items():
+            while self._read(pipe):
+                continue
+            output.finish()
+            self._loop.remove_reader(pipe)
+            os.close(pipe)
+
+    def close(self) -> None:
+        """There was no process."""
+        for pipe in self._pipes:
+            os.close(pipe)
+
+    def _read(self, pipe: int) -> bool:
+        """Reads once; False when nothing is left for now."""
+        output = self._pipes[pipe]
+        output.about_to_read()
+        try:
+            data = os.read(pipe, READ)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._loop.remove_reader(pipe)
+            return False
+        output.feed(data, drained=len(data) < READ)
+        return True
+
+
 class Child:
     """A running process in a session of its own, with stdout and stderr in pipes.
 
@@ -100,16 +161,9 @@ class Child:
         joins: Sequence[Path] = (),
         confine: Callable[[], None] | None = None,
     ) -> None:
-        self._loop = loop
         self._mark = f"{os.getpid()}.{time.monotonic_ns()}"
         self._last = last
-        self._pipes: dict[int, Sink] = {}
-        written = []
-        for output in outputs:
-            pipe, end = os.pipe()
-            os.set_blocking(pipe, False)
-            self._pipes[pipe] = output
-            written.append(end)
+        self._pipes = Pipes(loop, outputs)
         groups = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in joins]
         try:
             self._process = subprocess.Popen(
@@ -117,38 +171,21 @@ class Child:
                 env={**env, MARK: str(directory), CHILD_MARK: self._mark},
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
-                stdout=written[0],
-                stderr=written[-1],
+                stdout=self._pipes.written[0],
+                stderr=self._pipes.written[1],
                 pass_fds=tuple(pass_fds),
                 start_new_session=True,
                 preexec_fn=_prepare(os.getpid(), groups, confine),  # noqa: PLW1509 - this process has one thread
             )
         except OSError:
-            for pipe in self._pipes:
-                os.close(pipe)
+            self._pipes.close()
             raise
         finally:
-            for end in written:
-                os.close(end)
+            self._pipes.close_written()
             for group in groups:
                 os.close(group)
         self.pid = self._process.pid
-        for pipe in self._pipes:
-            loop.add_reader(pipe, self._read, pipe)
-
-    def _read(self, pipe: int) -> bool:
-        """Reads once; False when nothing is left for now."""
-        output = self._pipes[pipe]
-        output.about_to_read()
-        try:
-            data = os.read(pipe, READ)
-        except BlockingIOError:
-            return False
-        if not data:
-            self._loop.remove_reader(pipe)
-            return False
-        output.feed(data, drained=len(data) < READ)
-        return True
+        self._pipes.watch()
 
     def poll(self) -> int | None:
         """How it ended (below 0: a signal), or None while it runs.
@@ -162,12 +199,7 @@ class Child:
             return None
         self.kill()
         code = self._process.wait()
-        for pipe, output in self._pipes.items():
-            while self._read(pipe):
-                continue
-            output.finish()
-            self._loop.remove_reader(pipe)
-            os.close(pipe)
+        self._pipes.finish()
         return code
 
     def send(self, number: signal.Signals) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 from mooring_runtime.supervisor import diagnose, files, front_control, proctable, status, tree
 from mooring_runtime.supervisor.address import Reservation
 from mooring_runtime.supervisor.child import kill_left
+from mooring_runtime.supervisor.container import Containers
+from mooring_runtime.supervisor.container_worker import ContainerChild
 from mooring_runtime.supervisor.control import ControlServer, refused
 from mooring_runtime.supervisor.failure import SupervisorError
 from mooring_runtime.supervisor.front_process import FrontProcess
@@ -41,6 +43,8 @@ from mooring_runtime.tls import Certificate, CertificateUnusable
 
 RETRY_SECONDS = 0.2
 ANSWER_SECONDS = 2.0
+# An engine on a busy machine takes its time to remove a container.
+REMOVAL_SECONDS = 20.0
 SIGNALS = {"ABRT": signal.SIGABRT, "TERM": signal.SIGTERM}
 
 note = logging.getLogger("mooring.supervisor").info
@@ -75,6 +79,7 @@ class Daemon:
         self._memory = MemoryWatch(self._loop, self._limiter, self._machine, self._workers, self._step)
         (self._directory / files.RUN).mkdir(mode=0o700, exist_ok=True)
         logs = self._directory / files.LOGS
+        self._containers = Containers(self._loop, self._directory, self._children)
         self._worker_log = RotatingLog(logs / "worker.log")
         self._front_log = RotatingLog(logs / "front.log")
         self._control = ControlServer({"status": self._status, "apply": self._apply, "stop": self._stop})
@@ -88,6 +93,7 @@ class Daemon:
         await self._control.start(self._directory)
         self._step()
         await self._ended.wait()
+        await self._containers.close(REMOVAL_SECONDS)
         await self._control.close(ANSWER_SECONDS)
         await self._remove_limits()
         note("supervisor %d stopped", os.getpid())
@@ -184,6 +190,7 @@ class Daemon:
     # From the processes
 
     def _children(self) -> None:
+        self._containers.poll()
         for name, process in list(self._workers.items()):
             code = process.poll()
             if code is not None:
@@ -205,8 +212,14 @@ class Daemon:
     def _worker_ended(self, name: str, process: WorkerProcess, code: int) -> None:
         del self._workers[name]
         worker = next((worker for worker in self._machine.workers() if worker.id == name), None)
-        memory = None
-        if code == -signal.SIGKILL:
+        memory, here, alone = None, True, True
+        if isinstance(process.child, ContainerChild):
+            failure = process.child.container.failure
+            if failure is not None:
+                self._machine.worker_exited(name, Exit("not started", failure), self._loop.time())
+                return
+            here, alone, memory = False, not process.child.container.over, process.child.memory
+        elif code == -signal.SIGKILL:
             memory = self._limiter.bounds(process.revision).out_of_memory(process.child.pid)
         death = diagnose.Death(
             process.revision,
@@ -216,10 +229,10 @@ class Daemon:
             report=process.report,
             timed_out=worker is not None and worker.timed_out,
             stuck=worker is not None and worker.stuck,
-            lost=worker is not None and worker.lost and worker.killed,
+            lost=worker is not None and worker.lost and worker.killed and alone,
             memory=memory,
             log=process.child.tail(),
-            tree=tree.of_models(process.revision) if process.report is not None else "",
+            tree=tree.of_models(process.revision) if process.report is not None and here else "",
         )
         how = diagnose.diagnose(death)
         note("worker %s (%d) ended: %s", name, process.child.pid, how.summary)
@@ -286,6 +299,7 @@ class Daemon:
         revisions = [] if self._machine.stopping and not self._workers else revisions
         self._limiter.keep(revisions)
         self._sandboxes.keep(revisions)
+        self._containers.keep(revisions)
         self._save()
         self._schedule()
 
@@ -317,6 +331,7 @@ class Daemon:
                 joins=bounds.group.joins,
                 sandbox=sandbox,
                 count_processes=bounds.count_processes,
+                container=self._containers.of(worker.revision, self._service_name()),
                 reported=self._worker_reported,
             )
         except SupervisorError as exc:
@@ -329,6 +344,9 @@ class Daemon:
             return
         self._workers[worker.id] = process
         note("worker %s (%d) started for revision %s", worker.id, process.child.pid, worker.revision.id)
+
+    def _service_name(self) -> str:
+        return self._machine.spec.service if self._machine.spec is not None else ""
 
     def _signal_worker(self, action: SignalWorker) -> None:
         process = self._workers.get(action.worker)
@@ -372,7 +390,7 @@ class Daemon:
             running = machine.spec.revision
         return status.state(
             machine,
-            pids={name: process.pid for name, process in self._workers.items()},
+            pids={name: process.pid for name, process in self._workers.items() if process.pid},
             rss=rss,
             front_pid=self._front.child.pid if self._front is not None else None,
             port=self._port,

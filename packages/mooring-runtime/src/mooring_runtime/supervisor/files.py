@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,6 +77,8 @@ def remove_left(directory: Path) -> None:
     """Removes what a killed supervisor of this directory left: half-written files, sockets of its workers."""
     for file in (*directory.glob(".*.json.*"), *(directory / RUN).glob("*.sock")):
         file.unlink(missing_ok=True)
+    for folder in (directory / RUN).glob("c*/"):
+        shutil.rmtree(folder)
 
 
 @contextmanager

@@ -90,15 +90,16 @@ class Limiter:
                 return bounds
         self._count += 1
         name = f"{self._prefix}{self._count}"
+        outside = revision.container is not None  # the engine holds it to its limits
         group = cgroup.RevisionGroup(
-            self._hierarchy,
+            cgroup.Hierarchy(self._hierarchy.version, None, None) if outside else self._hierarchy,
             name,
             revision.memory_bytes,
             revision.cpu_cores,
             PROCESSES * revision.workers if revision.sandbox is not None else None,
         )
         watched = None
-        if revision.memory_bytes is not None and group.memory_limit is None:
+        if revision.memory_bytes is not None and group.memory_limit is None and not outside:
             watched = max(revision.memory_bytes, cgroup.MIN_MEMORY)
         made = Bounds(revision, group, watched)
         self._bounds.append(made)
@@ -129,6 +130,10 @@ class Limiter:
         if not found:
             return {"memory": "none", "cpu": "none", "processes": "none"}
         bounds = found[0]
+        if bounds.revision.container is not None:
+            limited = bounds.revision.memory_bytes is not None, bounds.revision.cpu_cores is not None, True
+            names = ("memory", "cpu", "processes")
+            return {name: "cgroup" if by else "none" for name, by in zip(names, limited, strict=True)}
         watched = "watch" if bounds.watched is not None else "none"
         counted = "rlimit" if bounds.count_processes else "none"
         return {

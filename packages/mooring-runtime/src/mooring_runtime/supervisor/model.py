@@ -206,10 +206,21 @@ def init_overdue(worker: Worker, now: float) -> bool:
     return worker.state is WorkerState.STARTING and deadline <= now
 
 
+# What stays the cause when it happens again and again: a worker that cannot run is not one that dies.
+_LASTING = {
+    "OutOfMemory",
+    "EngineUnavailable",
+    "EngineDiskFull",
+    "ImageNotInEngine",
+    "ArchitectureMismatch",
+    "ContainerNotStarted",
+}
+
+
 def crash_loop(how: Exit, count: int) -> Failure:
     """The failure of a worker that keeps dying."""
     cause = how.failure
-    code = cause.code if cause.code == "OutOfMemory" else "WorkerCrashLoop"
+    code = cause.code if cause.code in _LASTING else "WorkerCrashLoop"
     return Failure(
         code,
         "Run",

@@ -49,7 +49,9 @@ def _entry(pid: int) -> Entry | None:
 
 
 def family(entries: dict[int, Entry], leader: int) -> list[Entry]:
-    """The processes of a session and all their descendants, ``leader`` among them."""
+    """The processes of a session and all their descendants, ``leader`` among them; none of one that is 0."""
+    if not leader:
+        return []
     members = {pid for pid, entry in entries.items() if leader in {pid, entry.session}}
     grown = True
     while grown:

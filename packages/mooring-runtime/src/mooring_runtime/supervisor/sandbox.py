@@ -247,6 +247,9 @@ class Sandboxes:
 
     def state(self, revision: RevisionSpec | None) -> Mapping[str, object]:
         """The ``sandbox`` member of the state."""
+        if revision is not None and revision.container is not None:
+            network = "none" if revision.container.network == "none" else "all"
+            return {"mode": "container", "network": network, "landlock": 0, "why": ""}
         found = self._find(revision) if revision is not None else None
         if found is None:
             return {"mode": "none", "network": "all", "landlock": 0, "why": ""}

@@ -13,6 +13,7 @@ LOG_FORMAT = "MOORING_LOG_FORMAT"
 SCRIPT_ROOT = "AzureWebJobsScriptRoot"
 SANDBOX_MODES = ("auto", "bwrap", "landlock", "none")
 NETWORKS = ("auto", "none", "outbound", "all")
+CONTAINER_NETWORKS = ("default", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,25 @@ class SandboxSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """The container that a revision's workers run in (docs/guide/containers.md).
+
+    Attributes:
+        engine: path of the socket that the engine listens at.
+        image: name or id of the image, which the engine has.
+        user: ``uid:gid``; never 0.
+        network: ``none``, or ``default`` for the engine's.
+        labels: of the container, beside those that tell whose it is.
+    """
+
+    engine: str
+    image: str
+    user: str
+    network: str = "default"
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class RevisionSpec:
     """An image's workers.
 
@@ -53,6 +73,8 @@ class RevisionSpec:
         cpu_cores: ceiling for all workers together, once ready; None for none.
         memory_bytes: limit for all workers together; None for none.
         sandbox: how they are confined; None for not at all (in a container, which confines them).
+        container: what they run in; ``python``, ``worker_dir`` and ``app_root`` are paths in it then. None for
+            processes of this machine.
     """
 
     id: str
@@ -67,6 +89,7 @@ class RevisionSpec:
     cpu_cores: float | None = None
     memory_bytes: int | None = None
     sandbox: SandboxSpec | None = None
+    container: ContainerSpec | None = None
 
     @property
     def max_rss_bytes(self) -> int | None:
@@ -163,6 +186,7 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "tuple[str, ...]": ((list, tuple), "a list"),
     "tuple[int, ...]": ((list, tuple), "a list"),
     "SandboxSpec | None": ((dict, type(None)), "an object or null"),
+    "ContainerSpec | None": ((dict, type(None)), "an object or null"),
     "TlsSpec | None": ((dict, type(None)), "an object or null"),
     "FunctionsSpec | None": ((dict, type(None)), "an object or null"),
     "RevisionSpec": ((dict,), "an object"),
@@ -178,6 +202,9 @@ _REQUIRED = {
     "certificate",
     "key",
     "host_id",
+    "engine",
+    "image",
+    "user",
 }
 _POSITIVE = {
     "workers",
@@ -234,7 +261,24 @@ def parse_revision(data: Any) -> RevisionSpec:
         raise invalid(f"{MAX_RSS} must be a whole number of MiB above 0, not {limit!r}.")
     if checked.get("sandbox") is not None:
         checked["sandbox"] = _parse_sandbox(checked["sandbox"])
+    if checked.get("container") is not None:
+        checked["container"] = _parse_container(checked["container"])
+        if checked.get("sandbox") is not None:
+            raise invalid("revision.sandbox confines processes of this machine; a container needs none.")
     return RevisionSpec(**checked)
+
+
+def _parse_container(data: Any) -> ContainerSpec:
+    checked = _checked(ContainerSpec, data, "revision.container.")
+    if checked.get("network", "default") not in CONTAINER_NETWORKS:
+        raise invalid(
+            f"revision.container.network must be one of {', '.join(CONTAINER_NETWORKS)}, not"
+            f" {checked['network']!r}."
+        )
+    user, _, group = checked["user"].partition(":")
+    if not (user.isdecimal() and int(user) and group.isdecimal()):
+        raise invalid(f"revision.container.user must be uid:gid and not root, not {checked['user']!r}.")
+    return ContainerSpec(**checked)
 
 
 def _parse_sandbox(data: Any) -> SandboxSpec:

@@ -14,6 +14,8 @@ from typing import Any
 
 from mooring_runtime.supervisor import files
 from mooring_runtime.supervisor.child import Child
+from mooring_runtime.supervisor.container import RevisionContainer
+from mooring_runtime.supervisor.container_worker import ContainerChild
 from mooring_runtime.supervisor.logs import Output, RotatingLog
 from mooring_runtime.supervisor.records import Records
 from mooring_runtime.supervisor.sandbox import Sandbox
@@ -88,6 +90,7 @@ class WorkerProcess:
         joins: its control groups' files.
         sandbox: its confinement.
         count_processes: whether the sandbox limits the number of processes itself.
+        container: what it runs in; None for a process of this machine.
         reported: called with each event it reports.
 
     Attributes:
@@ -109,6 +112,7 @@ class WorkerProcess:
         joins: Sequence[Path],
         sandbox: Sandbox | None,
         count_processes: bool,
+        container: RevisionContainer | None = None,
         reported: Callable[[str, Mapping[str, Any]], None],
     ) -> None:
         self._loop = loop
@@ -126,32 +130,49 @@ class WorkerProcess:
         self._pipe, written = os.pipe()
         os.set_blocking(self._pipe, False)
         settings = {
-            "report_fd": written,
-            "listen_fd": listener.fileno(),
             "app_root": inside.app_root,
             "source_directory": revision.source_directory,
             "entry_script": revision.entry_script,
         }
-        passed = [written, listener.fileno()]
+        passed = {"report_fd": written, "listen_fd": listener.fileno()}
         self._records = Records(log.append, name, revision.id) if revision.json_logs else None
         if self._records is not None:
-            settings["request_fd"] = self._records.current.fd
-            passed.append(self._records.current.fd)
+            passed["request_fd"] = self._records.current.fd
         output = Output(log.write)
+        outputs = [output] if self._records is None else self._records.streams
+        last = output.tail if self._records is None else self._records.tail
         command = [revision.python, str(Path(revision.worker_dir) / "main.py")]
         try:
-            self.child = Child(
-                loop,
-                sandbox.command(command) if sandbox is not None else command,
-                env={**environment(inside, os.environ), "MOORING_WORKER": json.dumps(settings)},
-                cwd=inside.app_root,
-                directory=directory,
-                pass_fds=passed,
-                outputs=[output] if self._records is None else self._records.streams,
-                last=output.tail if self._records is None else self._records.tail,
-                joins=joins,
-                confine=sandbox.confine(count_processes=count_processes) if sandbox is not None else None,
-            )
+            self.child: Child | ContainerChild
+            if container is not None:
+                self.child = ContainerChild(
+                    loop,
+                    container,
+                    name,
+                    command,
+                    env=environment(inside, {}),
+                    cwd=inside.app_root,
+                    settings=settings,
+                    pass_fds=passed,
+                    outputs=outputs,
+                    last=last,
+                )
+            else:
+                self.child = Child(
+                    loop,
+                    sandbox.command(command) if sandbox is not None else command,
+                    env={
+                        **environment(inside, os.environ),
+                        "MOORING_WORKER": json.dumps({**settings, **passed}),
+                    },
+                    cwd=inside.app_root,
+                    directory=directory,
+                    pass_fds=list(passed.values()),
+                    outputs=outputs,
+                    last=last,
+                    joins=joins,
+                    confine=sandbox.confine(count_processes=count_processes) if sandbox is not None else None,
+                )
         except OSError:
             os.close(self._pipe)
             if self._records is not None:
@@ -202,7 +223,7 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """The worker's pid; before its interpreter runs, that of the process which starts it."""
+        """The worker's pid; before its interpreter runs, that of the process which starts it. 0: not known."""
         if self._pid is None and self.started:
             inner = self._sandbox.worker_pid(self.child.pid) if self._sandbox is not None else self.child.pid
             self._pid = inner
@@ -210,5 +231,8 @@ class WorkerProcess:
 
     def send(self, number: signal.Signals) -> None:
         """Sends the worker a signal."""
+        if isinstance(self.child, ContainerChild):
+            self.child.send(number)
+            return
         with suppress(ProcessLookupError):  # in a sandbox it may end before the process around it
             os.kill(self.pid, number)

@@ -140,6 +140,10 @@ class ServiceController:
             self._target.prepare(spec.image_digest)
             self._target.apply(spec)
             observed = self._target.observe(service.uid)
+        elif (observed.failure or {}).get("code") == "ImageNotInEngine":
+            self._target.prepare(
+                spec.image_digest
+            )  # somebody removed it; the supervisor tries again by itself
         state = "Healthy" if observed.phase in {"Ready", "Switching"} else "Unhealthy"
         seen = _observed(observed)
         if state != service.state or seen != service.observed:

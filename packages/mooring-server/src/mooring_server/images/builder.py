@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import mooring_runtime
 from mooring_server.domain.errors import InvalidRequest, MooringError
-from mooring_server.images import bytecode, functions, oci
+from mooring_server.images import functions, oci
+from mooring_server.images.bases.base import Base, BaseContent
+from mooring_server.images.compression import GZIP
 from mooring_server.images.conda import Requirements, read_environment
 from mooring_server.images.environment import check_docker
 from mooring_server.images.indexes import index_settings
-from mooring_server.images.layers import Entry, Layer, LayerCache, join_layers, tree_layer, write_layer
+from mooring_server.images.interpreters import Interpreters
+from mooring_server.images.layers import Layer, LayerCache, join_layers, tree_layer
 from mooring_server.images.locks import Lock, LockCache, key_of
 from mooring_server.images.pythons import Python, Pythons
 from mooring_server.images.resolve import Resolver
+from mooring_server.images.runtime import RuntimeLayers
 from mooring_server.images.sbom import sbom_json
 from mooring_server.images.scratch import KeyedLocks, Scratch, kill_left
 from mooring_server.images.types import BuildRequest, BuiltImage, Reporter, TreeFile
 from mooring_server.images.uv import Uv
 from mooring_server.images.wheels import WheelLayers
-from mooring_server.store.content import ContentStore, digest_of, disk_full, nothing_free
+from mooring_server.store.content import ContentStore, disk_full, nothing_free
 
-RUNTIME = "opt/mooring/runtime/worker"
 MAX_LAYERS = 100
 _LEAST_FOR_WHEELS = 10
 
@@ -42,15 +42,17 @@ class ImageBuilder:
     refers to.
     """
 
-    def __init__(self, store: ContentStore, cache_dir: Path) -> None:
+    def __init__(self, store: ContentStore, cache_dir: Path, packing: str = GZIP) -> None:
         self._store = store
         self._cache_dir = cache_dir
         self._pythons = Pythons()
         self._scratch = Scratch(cache_dir / "tmp")
-        self._layers = LayerCache(store, cache_dir / "layers")
+        self._layers = LayerCache(store, cache_dir / "layers", packing)
         uv = Uv(cache_dir / "uv")
         self._resolver = Resolver(uv, self._pythons, LockCache(cache_dir / "locks"), self._scratch)
         self._wheels = WheelLayers(uv, self._layers, self._scratch)
+        self._runtime = RuntimeLayers(self._layers, self._scratch)
+        self._interpreters = Interpreters(self._layers)
         self._busy = KeyedLocks()
 
     def clean_stale(self) -> int:
@@ -80,7 +82,7 @@ class ImageBuilder:
 
     def _build(self, request: BuildRequest, reporter: Reporter) -> BuiltImage:
         reporter.phase("Resolve")
-        changes = check_docker(request.environment)
+        changes = check_docker(request.environment, base=request.base is not None)
         oci.image_environment(request)
         self._check_entry_script(request)
         requirements = read_environment(request.environment)
@@ -98,12 +100,15 @@ class ImageBuilder:
         lock_digest = self._store.put_bytes(lock.text().encode())
         sbom = sbom_json(lock, {layer.name: layer for layer in wheels})
         sbom_digest = self._store.put_bytes(sbom)
-        config = oci.config_json(request, layers, lock.python)
+        base = BaseContent.load(self._store, request.base) if request.base else None
+        config = oci.config_json(request, layers, lock.python, base)
         config_digest = self._store.put_bytes(config)
         annotations = {oci.LOCK: lock_digest, oci.SBOM: sbom_digest}
-        manifest = oci.manifest_json(config_digest, len(config), layers, annotations)
+        if request.base:
+            annotations |= {oci.BASE_DIGEST: request.base.digest, oci.BASE_NAME: request.base.reference}
+        manifest = oci.manifest_json(config_digest, len(config), layers, annotations, base)
         digest = self._store.put_bytes(manifest)
-        size = sum(layer.size for layer in layers)
+        size = sum(layer.size for layer in layers) + (request.base.size if request.base else 0)
         reporter.log(f"Built {digest}: {len(layers)} layers, {size:,} bytes.")
         all_changes = (*changes, *requirements.changes, *lock.changes)
         return BuiltImage(digest, size, lock.python, lock_digest, sbom_digest, all_changes)
@@ -135,13 +140,24 @@ class ImageBuilder:
         reporter: Reporter,
     ) -> tuple[list[Layer], list[Layer]]:
         started = time.monotonic()
-        runtime = self._runtime_layer(python)
-        _tell(reporter, [runtime], started)
+        below = [*self._base_layers(request.base, python), self._runtime.worker(python)]
+        _tell(reporter, below, started)
         started = time.monotonic()
         wheels = self._wheels.layers(lock, python, index_settings(requirements.options), reporter.log)
         _tell(reporter, wheels, started)
-        limit = max(_LEAST_FOR_WHEELS, MAX_LAYERS - 2 - len(request.models))
-        return [runtime, *join_layers(self._layers, wheels, limit)], wheels
+        base = len(BaseContent.load(self._store, request.base).layers) if request.base else 0
+        limit = max(_LEAST_FOR_WHEELS, MAX_LAYERS - base - len(below) - 1 - len(request.models))
+        return [*below, *join_layers(self._layers, wheels, limit)], wheels
+
+    def _base_layers(self, base: Base | None, python: Python) -> list[Layer]:
+        """What an image needs to run in a container of its own: front, interpreters."""
+        if base is None:
+            return []
+        own = self._pythons.own()
+        fronts, needed = self._interpreters.provide(base, own)
+        users, more = (fronts, []) if python == own else self._interpreters.provide(base, python)
+        front = self._runtime.front(own, fronts)
+        return [*needed, front, *more, self._interpreters.environment(python, users)]
 
     def _own_layers(self, request: BuildRequest, reporter: Reporter) -> list[Layer]:
         layers: list[Layer] = []
@@ -158,52 +174,6 @@ class ImageBuilder:
             layers.append(tree_layer(self._layers, prefix, files, kind, name))
             _tell(reporter, layers[-1:], started)
         return layers
-
-    def _runtime_layer(self, python: Python) -> Layer:
-        """The worker of the installed mooring-runtime, with bytecode for the image's Python."""
-        folder = Path(str(mooring_runtime.__file__)).parent / "worker"
-        files = sorted(
-            path.relative_to(folder).as_posix()
-            for path in folder.rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts
-        )
-        content = {name: (folder / name).read_bytes() for name in files}
-        digests = {name: digest_of(data) for name, data in content.items()}
-        key = key_of("runtime-1", bytecode.FORMAT, python.name, digests)
-
-        def make() -> Layer:
-            with self._scratch.directory() as stage:
-                for name, data in content.items():
-                    (stage / name).parent.mkdir(parents=True, exist_ok=True)
-                    (stage / name).write_bytes(data)
-                modules = tuple(name for name in files if name.endswith(".py"))
-                bytecode.compile_all(python, [bytecode.Sources(stage, modules)], f"/{RUNTIME}")
-                entries = [
-                    Entry(f"{RUNTIME}/{path.relative_to(stage).as_posix()}", path)
-                    for path in stage.rglob("*")
-                    if path.is_file()
-                ]
-                return write_layer(self._store, entries, "runtime", mooring_runtime.__name__)
-
-        return self._layers.get_or_make(key, make)
-
-
-def load_manifest(store: ContentStore, digest: str) -> dict[str, Any]:
-    """Read an image's manifest.
-
-    Raises:
-        NotFound: code ``BlobNotFound``.
-        MooringError: code ``ImageInvalid``.
-    """
-    try:
-        manifest = json.loads(store.read(digest))
-    except ValueError as error:
-        raise MooringError(
-            "ImageInvalid", f"{digest} is no image manifest: {error}.", phase="Unpack"
-        ) from error
-    if not isinstance(manifest, dict) or "layers" not in manifest or "config" not in manifest:
-        raise MooringError("ImageInvalid", f"{digest} is no image manifest.", phase="Unpack")
-    return manifest
 
 
 def _check_paths(files: Sequence[TreeFile]) -> None:

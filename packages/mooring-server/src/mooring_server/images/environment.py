@@ -53,8 +53,26 @@ def variables(environment: Mapping[str, Any]) -> dict[str, str]:
     return result
 
 
-def check_docker(environment: Mapping[str, Any]) -> list[str]:
+def base_reference(environment: Mapping[str, Any]) -> str | None:
+    """The base image the user named; None for Azure's own, which any other stands in for.
+
+    Raises:
+        InvalidRequest: code ``EnvironmentInvalid``.
+    """
+    base = section(environment, "docker").get("baseImage")
+    if not base:
+        return None
+    if not isinstance(base, str):
+        raise invalid(f"`docker.baseImage` must be a string, but it is {kind(base)}.", "docker.baseImage")
+    return None if _AZURES_OWN_BASE.fullmatch(base.partition("@")[0].partition(":")[0]) else base.strip()
+
+
+def check_docker(environment: Mapping[str, Any], *, base: bool = False) -> list[str]:
     """Refuse what only a container build can do; tell what is left out otherwise.
+
+    Args:
+        environment: Azure's.
+        base: whether the image is built upon the base it names.
 
     Returns:
         One sentence for each thing the user set that this image does not have.
@@ -77,10 +95,10 @@ def check_docker(environment: Mapping[str, Any]) -> list[str]:
     # What was decided when the environment was made, for a model without code.
     made = environment.get("changes")
     changes = [str(change) for change in made] if isinstance(made, list) else []
-    base = docker.get("baseImage")
-    if base and not _AZURES_OWN_BASE.fullmatch(str(base).partition("@")[0].partition(":")[0]):
+    reference = base_reference(environment)
+    if reference and not base:
         changes.append(
-            f"The base image {base} is not used: the image is built without a base layer and runs with "
+            f"The base image {reference} is not used: the image is built without a base layer and runs with "
             "the Python and the system libraries of the host."
         )
     if section(environment, "python").get("baseCondaEnvironment"):

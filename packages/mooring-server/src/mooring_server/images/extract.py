@@ -9,46 +9,17 @@ import errno
 import os
 import posixpath
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
-
-from isal import igzip
-from isal.igzip_lib import IsalError
+from typing import BinaryIO, cast
 
 from mooring_server.domain.errors import PhaseFailed
+from mooring_server.images.compression import DAMAGE, LIMITS, Limits, damaged, opened, too_large
 
 _BUFFER = 1 << 20
-_IsalError = cast("type[Exception]", IsalError)  # its stub does not say what it is
 # What the file system says to names and times that it cannot have.
 _NO_NAME = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EOVERFLOW})
 _LONGEST_PATH = 4096
 _DEEPEST = 128
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much may come out of one layer: what is beyond is a decompression bomb.
-
-    Gzip packs zeros a thousandfold, so a small blob can fill any disk. Real layers of weights and code shrink to
-    a half or a tenth; only small ones shrink more.
-
-    Attributes:
-        ratio: bytes for each byte of the packed layer, ...
-        floor: ... but as many as this in any case.
-        entries: files, links and directories.
-    """
-
-    ratio: int = 200
-    floor: int = 2 << 30
-    entries: int = 1_000_000
-
-    def size(self, packed: int) -> int:
-        """Bytes that may come out of a layer of ``packed`` bytes."""
-        return max(self.floor, self.ratio * packed)
-
-
-LIMITS = Limits()
 
 
 class Extractor:
@@ -80,27 +51,20 @@ class Extractor:
         """
         size = self._limits.size(blob.stat().st_size)
         try:
-            with cast("Any", igzip).open(blob, "rb") as packed:
-                stream = cast("BinaryIO", _Limited(packed, blob.name, size))
-                with tarfile.open(fileobj=stream, mode="r|", bufsize=_BUFFER) as archive:
-                    for count, member in enumerate(archive, 1):
-                        if count > self._limits.entries:
-                            raise _too_large(blob.name, f"more than {self._limits.entries:,} entries")
-                        self._member(archive, member)
-        # OverflowError: times outside of what the file system has; ValueError: among others, texts that are no names.
-        except (
-            tarfile.TarError,
-            EOFError,
-            _IsalError,
-            igzip.BadGzipFile,
-            ValueError,
-            OverflowError,
-        ) as error:
-            raise _damaged(blob, error) from error
+            with (
+                opened(blob, size) as stream,
+                tarfile.open(fileobj=stream, mode="r|", bufsize=_BUFFER) as archive,
+            ):
+                for count, member in enumerate(archive, 1):
+                    if count > self._limits.entries:
+                        raise too_large(blob.name, f"more than {self._limits.entries:,} entries")
+                    self._member(archive, member)
+        except DAMAGE as error:
+            raise damaged(blob, error) from error
         except OSError as error:
             if error.errno not in _NO_NAME:  # a full disk is no fault of the layer
                 raise
-            raise _damaged(blob, error) from error
+            raise damaged(blob, error) from error
 
     def _member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         path = self._path(member)
@@ -163,35 +127,6 @@ class Extractor:
             raise _unsafe(member, f"its target {member.linkname!r} lies outside")
 
 
-def _damaged(blob: Path, error: Exception) -> PhaseFailed:
-    return PhaseFailed(
-        "LayerDamaged",
-        f"The layer {blob.name[:12]} is no readable archive: {error}.",
-        hint="Build the image again.",
-        phase="Unpack",
-        target=blob.name,
-    )
-
-
-class _Limited:
-    """A stream that ends with an error where a layer has given more than it may.
-
-    What is counted is all that is decompressed, so that headers and padding are no way around it.
-    """
-
-    def __init__(self, stream: BinaryIO, name: str, limit: int) -> None:
-        self._stream, self._name, self._limit = stream, name, limit
-        self._left = limit
-
-    def read(self, size: int = -1) -> bytes:
-        """As of any stream."""
-        data = self._stream.read(size)
-        self._left -= len(data)
-        if self._left < 0:
-            raise _too_large(self._name, f"more than {self._limit:,} bytes")
-        return data
-
-
 def _write(target: str, source: object, member: tarfile.TarInfo) -> None:
     reader = cast("BinaryIO", source)
     mode = 0o755 if member.mode & 0o100 else 0o644
@@ -216,17 +151,6 @@ def _remove(target: str) -> None:
         raise _unsafe(target, "a directory is where it needs a file")
     if os.path.lexists(target):
         os.unlink(target)
-
-
-def _too_large(name: str, what: str) -> PhaseFailed:
-    return PhaseFailed(
-        "LayerTooLarge",
-        f"The layer {name[:12]} is not unpacked: it would give {what}, far more than its size explains.",
-        hint="It may be a decompression bomb. Do not use that image; a model that is really like this "
-        "(mostly zeros) can be registered in a compressed format of its own.",
-        phase="Unpack",
-        target=name,
-    )
 
 
 def _unsafe(member: tarfile.TarInfo | str, why: str) -> PhaseFailed:

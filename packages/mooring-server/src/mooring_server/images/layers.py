@@ -8,25 +8,34 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from isal import isal_zlib
-
+from mooring_server.images.compression import GZIP, LIMITS, compressor, opened
 from mooring_server.images.locks import key_of, read_json, write_json
 from mooring_server.images.types import TreeFile
 from mooring_server.store.content import CHUNK, BlobWriter, ContentStore
 
 EPOCH = 315532800  # 1980-01-01, the oldest time a zip archive knows
-MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
-# Levels above save a tenth of the size for twice the time (measured, docs/decisions/layers.md).
-_LEVEL = 1
-_GZIP = 31  # zlib's window bits for a gzip header without name and time
+
+
+@dataclass(frozen=True)
+class Symlink:
+    """What an entry is that leads elsewhere: to ``target``."""
+
+    target: str
+
+
+@dataclass(frozen=True)
+class Directory:
+    """What an entry is that others are in, or may be one day."""
+
+    mode: int = 0o755
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of a layer: where it goes and where its bytes are."""
+    """A file of a layer: where it goes, and where its bytes are or what it is else."""
 
     path: str
-    source: Path | bytes
+    source: Path | bytes | Symlink | Directory
     executable: bool = False
 
 
@@ -35,12 +44,13 @@ class Layer:
     """A layer in the content store.
 
     Attributes:
-        kind: ``runtime``, ``wheel``, ``wheels``, ``app`` or ``model``.
+        kind: ``base``, ``front``, ``runtime``, ``interpreter``, ``wheel``, ``wheels``, ``app`` or ``model``.
         name: for the build log and the manifest's annotations.
         digest: of the compressed archive.
         diff_id: of the archive itself.
         size: bytes of the compressed archive.
         facts: what was learnt when it was made and must not be looked up again (a wheel's licence).
+        media_type: how it is packed.
         cached: whether it was there already.
     """
 
@@ -50,6 +60,7 @@ class Layer:
     diff_id: str
     size: int
     facts: dict[str, str] = field(default_factory=dict)
+    media_type: str = GZIP
     cached: bool = field(default=False, compare=False)
 
 
@@ -59,9 +70,11 @@ class LayerCache:
     An entry counts only while its blob is in the store, so that either may be deleted at any time.
     """
 
-    def __init__(self, store: ContentStore, directory: Path) -> None:
+    def __init__(self, store: ContentStore, directory: Path, media_type: str = GZIP) -> None:
         self.store = store
-        self._directory = directory
+        self.media_type = media_type
+        # Packed otherwise it is another layer.
+        self._directory = directory if media_type == GZIP else directory / media_type.rpartition("+")[2]
 
     def get(self, key: str) -> Layer | None:
         """The layer made from these inputs, if it is still there."""
@@ -88,17 +101,16 @@ class LayerCache:
 class LayerWriter:
     """One layer being written, entry after entry in sorted order."""
 
-    def __init__(self, blob: BlobWriter) -> None:
+    def __init__(self, blob: BlobWriter, media_type: str) -> None:
         self._blob = blob
         self._hash = hashlib.sha256()
-        self._zip = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
+        self._media_type = media_type
+        self._zip = compressor(media_type)
         self._directories: set[str] = set()
 
     def file(self, path: str, size: int, executable: bool, chunks: Iterable[bytes]) -> None:
         """Add a file and the directories above it."""
-        parts = path.split("/")
-        for depth in range(1, len(parts)):
-            self._directory("/".join(parts[:depth]))
+        self._above(path)
         self._header(path, tarfile.REGTYPE, size, 0o755 if executable else 0o644)
         written = 0
         for chunk in chunks:
@@ -108,14 +120,28 @@ class LayerWriter:
             raise OSError(f"{path} changed while it was packed: {size} bytes expected, {written} read")
         self._write(bytes(-size % tarfile.BLOCKSIZE))
 
-    def _directory(self, path: str) -> None:
+    def link(self, path: str, target: str) -> None:
+        """Add a symbolic link and the directories above it."""
+        self._above(path)
+        self._header(path, tarfile.SYMTYPE, 0, 0o777, target)
+
+    def directory(self, path: str, mode: int = 0o755) -> None:
+        """Add a directory and those above it."""
+        self._above(path)
         if path not in self._directories:
             self._directories.add(path)
-            self._header(path + "/", tarfile.DIRTYPE, 0, 0o755)
+            self._header(path + "/", tarfile.DIRTYPE, 0, mode)
 
-    def _header(self, path: str, kind: bytes, size: int, mode: int) -> None:
+    def _above(self, path: str) -> None:
+        parts = path.split("/")
+        for depth in range(1, len(parts)):
+            above = "/".join(parts[:depth])
+            if above not in self._directories:
+                self.directory(above)
+
+    def _header(self, path: str, kind: bytes, size: int, mode: int, target: str = "") -> None:
         info = tarfile.TarInfo(path)
-        info.type, info.size, info.mode, info.mtime = kind, size, mode, EPOCH
+        info.type, info.size, info.mode, info.mtime, info.linkname = kind, size, mode, EPOCH, target
         self._write(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
 
     def _write(self, data: bytes) -> None:
@@ -128,17 +154,28 @@ class LayerWriter:
         self._write(bytes(2 * tarfile.BLOCKSIZE))
         self._blob.write(self._zip.flush())
         blob = self._blob.commit()
-        return Layer(kind, name, blob.digest, "sha256:" + self._hash.hexdigest(), blob.size, facts or {})
+        diff_id = "sha256:" + self._hash.hexdigest()
+        return Layer(kind, name, blob.digest, diff_id, blob.size, facts or {}, self._media_type)
 
 
 def write_layer(
-    store: ContentStore, entries: Iterable[Entry], kind: str, name: str, facts: dict[str, str] | None = None
+    store: ContentStore,
+    entries: Iterable[Entry],
+    kind: str,
+    name: str,
+    facts: dict[str, str] | None = None,
+    *,
+    media_type: str = GZIP,
 ) -> Layer:
     """Pack files into a layer; equal entries give an equal layer."""
     with store.writer() as blob:
-        writer = LayerWriter(blob)
+        writer = LayerWriter(blob, media_type)
         for entry in sorted(entries, key=lambda entry: entry.path.split("/")):
-            if isinstance(entry.source, bytes):
+            if isinstance(entry.source, Symlink):
+                writer.link(entry.path, entry.source.target)
+            elif isinstance(entry.source, Directory):
+                writer.directory(entry.path, entry.source.mode)
+            elif isinstance(entry.source, bytes):
                 writer.file(entry.path, len(entry.source), entry.executable, [entry.source])
             else:
                 size = entry.source.stat().st_size
@@ -159,7 +196,7 @@ def tree_layer(cache: LayerCache, prefix: str, files: Iterable[TreeFile], kind: 
         entries = [
             Entry(f"{prefix}/{file.path}", cache.store.path(file.digest), file.executable) for file in ordered
         ]
-        return write_layer(cache.store, entries, kind, name)
+        return write_layer(cache.store, entries, kind, name, media_type=cache.media_type)
 
     return cache.get_or_make(key, make)
 
@@ -179,18 +216,20 @@ def join_layers(cache: LayerCache, layers: Iterable[Layer], limit: int) -> list[
     rest = [layer for layer in all_layers if layer.diff_id not in small]
     key = key_of("join-1", [layer.diff_id for layer in joined])
     name = f"{len(joined)} small packages"
-    return [cache.get_or_make(key, lambda: _join(cache.store, joined, name)), *rest]
+    return [cache.get_or_make(key, lambda: _join(cache, joined, name)), *rest]
 
 
-def _join(store: ContentStore, layers: list[Layer], name: str) -> Layer:
+def _join(cache: LayerCache, layers: list[Layer], name: str) -> Layer:
     files: dict[str, Entry] = {}
     for layer in layers:
-        with tarfile.open(store.path(layer.digest), "r:gz") as archive:
+        path = cache.store.path(layer.digest)
+        size = LIMITS.size(path.stat().st_size)
+        with opened(path, size) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
                 content = archive.extractfile(member) if member.isreg() else None
                 if content is not None:
                     files[member.name] = Entry(member.name, content.read(), bool(member.mode & 0o100))
-    return write_layer(store, files.values(), "wheels", name)
+    return write_layer(cache.store, files.values(), "wheels", name, media_type=cache.media_type)
 
 
 def _chunks(path: Path) -> Iterable[bytes]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mooring_server.images import functions
+from mooring_server.images.bases.base import BaseContent, own_architecture
+from mooring_server.images.documents import CONFIG_TYPE, MANIFEST_TYPE, canonical_json
 from mooring_server.images.environment import variables
-from mooring_server.images.layers import MEDIA_TYPE, Layer
+from mooring_server.images.interpreters import ENV
+from mooring_server.images.layers import Layer
+from mooring_server.images.runtime import FRONT
 from mooring_server.images.types import BuildRequest
 
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 APP_ROOT = "/var/azureml-app"
 MODELS = "azureml-models"
 # Of the content only: a time of building would give every build another digest.
@@ -25,11 +26,14 @@ LOCK = "dev.mooring.lock"
 SBOM = "dev.mooring.sbom"
 LABEL_PYTHON = "dev.mooring.python"
 LABEL_BASE = "dev.mooring.base"
-
-
-def canonical_json(data: Any) -> bytes:
-    """The one way this data is written."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+# Names of the variables that come from the base: the process target has no use for them.
+LABEL_BELOW = "dev.mooring.base-variables"
+BASE_DIGEST = "org.opencontainers.image.base.digest"
+BASE_NAME = "org.opencontainers.image.base.name"
+# In a container: nobody on the host has this id, and Azure's images listen on this port.
+USER = 10001
+PORT = 5001
+ENTRYPOINT = (f"/{FRONT}/bin/python", "-m", "mooring_runtime.container")
 
 
 def image_environment(request: BuildRequest) -> dict[str, str]:
@@ -50,52 +54,85 @@ def image_environment(request: BuildRequest) -> dict[str, str]:
     return result
 
 
-def config_json(request: BuildRequest, layers: Sequence[Layer], python: str) -> bytes:
+def config_json(
+    request: BuildRequest, layers: Sequence[Layer], python: str, base: BaseContent | None = None
+) -> bytes:
     """The image's configuration.
 
     Args:
         request: what was asked for; its repository and tag are no part of the image.
-        layers: lowest first.
+        layers: lowest first, without those of the base.
         python: ``X.Y``.
+        base: what lies below.
     """
-    architecture = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}.get(platform.machine())
     environment = image_environment(request)
+    labels = {**request.labels, LABEL_PYTHON: python, LABEL_BASE: "none"}
+    settings: dict[str, Any] = {"WorkingDir": APP_ROOT, "Labels": labels}
+    if base is not None and request.base is not None:
+        below = _below(base)
+        labels |= {LABEL_BASE: request.base.digest, LABEL_BELOW: " ".join(sorted(below.keys() - environment))}
+        environment = {**below, **environment}
+        settings |= {
+            "User": f"{USER}:{USER}",
+            "Entrypoint": list(ENTRYPOINT),
+            "ExposedPorts": {f"{PORT}/tcp": {}},
+        }
     return canonical_json(
         {
             "created": CREATED,
-            "architecture": architecture or platform.machine(),
+            "architecture": own_architecture(),
             "os": platform.system().lower(),
-            "config": {
-                "Env": [f"{name}={environment[name]}" for name in sorted(environment)],
-                "WorkingDir": APP_ROOT,
-                "Labels": {**request.labels, LABEL_PYTHON: python, LABEL_BASE: "none"},
+            "config": {**settings, "Env": [f"{name}={environment[name]}" for name in sorted(environment)]},
+            "rootfs": {
+                "type": "layers",
+                "diff_ids": [*(base.diff_ids if base else ()), *(layer.diff_id for layer in layers)],
             },
-            "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
             "history": [
-                {"created": CREATED, "created_by": f"mooring {layer.kind} {layer.name}"} for layer in layers
+                *(base.history if base else ()),
+                *(
+                    {"created": CREATED, "created_by": f"mooring {layer.kind} {layer.name}"}
+                    for layer in layers
+                ),
             ],
         }
     )
 
 
+def _below(base: BaseContent) -> dict[str, str]:
+    """The variables of a base, and those without which nothing starts upon it."""
+    path = base.variables.get("PATH") or "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    return {
+        "LANG": "C.UTF-8",
+        **base.variables,
+        "PATH": f"/{ENV}/bin:{path}",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
 def manifest_json(
-    config_digest: str, config_size: int, layers: Sequence[Layer], annotations: Mapping[str, str]
+    config_digest: str,
+    config_size: int,
+    layers: Sequence[Layer],
+    annotations: Mapping[str, str],
+    base: BaseContent | None = None,
 ) -> bytes:
     """The image's manifest; its digest is the image's."""
+    own = [
+        {
+            "mediaType": layer.media_type,
+            "digest": layer.digest,
+            "size": layer.size,
+            "annotations": {KIND: layer.kind, NAME: layer.name},
+        }
+        for layer in layers
+    ]
+    below = [{**layer, "annotations": {KIND: "base"}} for layer in base.layers] if base else []
     return canonical_json(
         {
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
             "config": {"mediaType": CONFIG_TYPE, "digest": config_digest, "size": config_size},
-            "layers": [
-                {
-                    "mediaType": MEDIA_TYPE,
-                    "digest": layer.digest,
-                    "size": layer.size,
-                    "annotations": {KIND: layer.kind, NAME: layer.name},
-                }
-                for layer in layers
-            ],
+            "layers": [*below, *own],
             "annotations": dict(annotations),
         }
     )

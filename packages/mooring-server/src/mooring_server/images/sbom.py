@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from mooring_server.images.documents import canonical_json
 from mooring_server.images.layers import Layer
 from mooring_server.images.locks import Lock, Pin
-from mooring_server.images.oci import canonical_json
 from mooring_server.store.content import digest_of
 
 _NAMESPACE = uuid.UUID("6f4f3c0e-7f0e-5b0a-9d0e-4d6f6f72696e")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from mooring_server.images.bases.base import Base
+
 
 @dataclass(frozen=True)
 class TreeFile:
@@ -47,6 +49,7 @@ class BuildRequest:
         files: the app's files, relative to the app root.
         models: in the order the user gave.
         site: the files of a function app, relative to `functions.ROOT`; empty for an image without functions.
+        base: what lies below; without one the image is for the process target only.
     """
 
     repository: str
@@ -58,6 +61,7 @@ class BuildRequest:
     models: tuple[ModelTree, ...]
     site: tuple[TreeFile, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    base: Base | None = None
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from typing import Any
 
 from mooring_server.domain.errors import PhaseFailed
 from mooring_server.images import functions, oci
-from mooring_server.images.builder import load_manifest
+from mooring_server.images.documents import load_manifest
 from mooring_server.images.extract import Extractor
 from mooring_server.images.locks import key_of
 from mooring_server.images.pythons import Python, Pythons
@@ -105,7 +105,9 @@ class Unpacker:
         own = [layer for layer, _ in layers if _kind(layer) in _OWN_KINDS]
         root = self._image(manifest_digest, own, models)
         app_root = root / oci.APP_ROOT.lstrip("/")
-        variables = dict(item.split("=", 1) for item in config["config"].get("Env", []))
+        below = config["config"]["Labels"].get(oci.LABEL_BELOW, "").split()
+        pairs = (item.split("=", 1) for item in config["config"].get("Env", []))
+        variables = {name: value for name, value in pairs if name not in below}
         places = {
             oci.APP_ROOT: str(app_root),
             f"/{_MOORING}": str(environment),

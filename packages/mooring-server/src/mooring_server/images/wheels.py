@@ -23,6 +23,7 @@ from packaging.utils import canonicalize_name
 from mooring_server.domain.errors import PhaseFailed
 from mooring_server.images import bytecode
 from mooring_server.images.indexes import IndexSettings
+from mooring_server.images.interpreters import ENV
 from mooring_server.images.layers import Entry, Layer, LayerCache, write_layer
 from mooring_server.images.locks import Lock, Pin, key_of
 from mooring_server.images.pythons import Python
@@ -30,7 +31,6 @@ from mooring_server.images.scratch import Scratch
 from mooring_server.images.uv import Log, Uv
 from mooring_server.store.content import disk_full
 
-ENV = "opt/mooring/env"
 _FORMAT = "wheel-1"
 # What installers note about this machine, and what differs from one installation to the next.
 _BUILD_FAILED = re.compile(r"Failed to (?:download and )?build `?([A-Za-z0-9._-]+?)(==|`|\s|@)")
@@ -156,7 +156,8 @@ class WheelLayers:
         # uv's RECORD has the hashes of scripts that name this machine's stage directory.
         entries.append(Entry(f"{ENV}/{item.record}", _record(item.record, rows)))
         facts = {"version": str(metadata.get("Version", "")), "licence": _licence(metadata)}
-        return write_layer(self._cache.store, entries, "wheel", item.pin.name, facts)
+        packing = self._cache.media_type
+        return write_layer(self._cache.store, entries, "wheel", item.pin.name, facts, media_type=packing)
 
 
 def make_environment(folder: Path, python: Python) -> None:

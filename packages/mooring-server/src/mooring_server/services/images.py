@@ -14,8 +14,10 @@ from mooring_server.domain.errors import Conflict, InvalidRequest, NotFound
 from mooring_server.domain.init_timeout import init_seconds
 from mooring_server.domain.names import check_name, split_id
 from mooring_server.images import functions
+from mooring_server.images.bases.base import Base
 from mooring_server.images.nocode import nocode_request
 from mooring_server.images.types import BuildRequest, ModelTree, TreeFile
+from mooring_server.services.bases import base_of
 from mooring_server.services.context import Context, WorkspaceRef, find_workspace, next_version
 from mooring_server.services.image_labels import new_label
 from mooring_server.services.image_view import image_view, image_views, model_conditions
@@ -29,7 +31,7 @@ from mooring_server.store.tables import Image, ImageModel, Model, Service, Works
 
 _MAX_MODELS = 1000  # Azure's limit
 _MAX_SCRIPT = 16 * 1024 * 1024
-_REQUEST = ("entryScript", "sourceDirectory", "files", "environment", "deployedApiOptions")
+_REQUEST = ("entryScript", "sourceDirectory", "files", "environment", "deployedApiOptions", "base")
 
 
 class Images:
@@ -185,7 +187,8 @@ def prepare_request(
     """Check an image request and complete it (no-code models get their script and environment).
 
     Returns:
-        ``{entryScript, sourceDirectory, files, modelIds, environment, description, kvTags, properties, imageFlavor}``.
+        ``{entryScript, sourceDirectory, files, modelIds, environment, description, kvTags, properties, imageFlavor,
+        base}``.
     """
     model_ids = list(request.get("modelIds") or [])
     if len(model_ids) > _MAX_MODELS:
@@ -198,6 +201,7 @@ def prepare_request(
         "modelIds": [f"{m.name}:{m.version}" for m in models],
         "files": check_files(context, request.get("files") or []),
         "deployedApiOptions": functions.check_options(request.get("deployedApiOptions")),
+        "base": base_of(session, request.get("environment") or {}),
     }
     if not request.get("entryScript"):
         return prepared | _without_code(context, models)
@@ -300,6 +304,7 @@ def build_request(session: Session, store: ContentStore, image: Image) -> BuildR
         ),
         site=tuple(TreeFile(path, store.put_bytes(data), len(data)) for path, data in sorted(site.items())),
         labels={functions.LABEL: json.dumps(described, sort_keys=True)} if described else {},
+        base=Base.from_json(request["base"]) if request.get("base") else None,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mooring_server.domain.errors import PhaseFailed
 from mooring_server.domain.functions import REGISTRY_PASSWORD, REGISTRY_USER, find_setting, parse_image
-from mooring_server.images.builder import load_manifest
+from mooring_server.images.documents import load_manifest
 from mooring_server.images.functions import LABEL
 from mooring_server.services.context import Context
 from mooring_server.services.repositories import Repositories

@@ -5,20 +5,20 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from mooring_server.images.builder import load_manifest
+from mooring_server.images.documents import load_manifest
 from mooring_server.images.oci import referenced_blobs
 from mooring_server.store.content import ContentStore
-from mooring_server.store.tables import Image, Model
+from mooring_server.store.tables import BaseImage, Image, Model
 
 # Rows that are looked at together; thousands of models have long lists of files.
 _ROWS = 200
 
 
 def referenced(session: Session, store: ContentStore) -> set[str]:
-    """The digests of models' files, sources, locks, and of images with all their layers.
+    """The digests of models' files, sources, locks, and of images and base images with all their layers.
 
     Raises:
-        NotFound: ``BlobNotFound`` when the manifest of an image is lost.
+        NotFound: ``BlobNotFound`` when the manifest of an image or a base image is lost.
     """
     kept: set[str] = set()
     manifests: set[str] = set()
@@ -32,4 +32,7 @@ def referenced(session: Session, store: ContentStore) -> set[str]:
         if image.digest and image.digest not in manifests:
             manifests.add(image.digest)
             kept.update(referenced_blobs(load_manifest(store, image.digest)))
+    for digest in session.scalars(select(BaseImage.digest)):
+        manifests.add(digest)
+        kept.update(referenced_blobs(load_manifest(store, digest)))
     return kept | manifests

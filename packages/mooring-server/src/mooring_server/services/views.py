@@ -225,6 +225,22 @@ class ReportView(TypedDict):
     checked: dict[str, int]
 
 
+class BaseImageView(TypedDict):
+    """A base image. ``pythons`` are versions ``X.Y``; ``shell`` is the path of one, if it has any."""
+
+    name: str
+    digest: str
+    reference: str
+    architecture: str
+    sizeInBytes: int
+    pythons: list[str]
+    glibc: str
+    shell: str | None
+    default: bool
+    origin: str
+    createdTime: str
+
+
 class TokenView(TypedDict):
     """A token, without the token. ``workspaces`` are ARM ids, null for all."""
 

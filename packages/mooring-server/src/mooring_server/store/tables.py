@@ -98,6 +98,21 @@ class Environment(Base):
     created: Mapped[str]
 
 
+class BaseImage(Base):
+    """A base image of this server; ``content`` is a `mooring_server.images.bases.base.Base`.
+
+    ``origin`` tells people where it came from. One is the default.
+    """
+
+    __tablename__ = "base_images"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str]
+    content: Mapped[Json]
+    origin: Mapped[str]
+    is_default: Mapped[bool]
+    created: Mapped[str]
+
+
 class Image(Base):
     """A version of an image. ``implicit`` ones were made for a service and go with it.
 

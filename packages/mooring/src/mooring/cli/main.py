@@ -11,6 +11,7 @@ import mooring
 from mooring.cli import (
     az_setup,
     backup,
+    base,
     environment,
     image,
     model,
@@ -69,6 +70,7 @@ app.add_typer(service.app, name="service")
 app.add_typer(environment.app, name="environment")
 app.add_typer(image.app, name="image")
 app.add_typer(servicebus.app, name="servicebus")
+base.add(app)
 token.add(app)
 az_setup.add(app)
 

@@ -49,6 +49,12 @@ def up(
     public_host: Annotated[
         Text, typer.Option("--public-host", metavar="NAME", help="Name for other machines; remembered.")
     ] = None,
+    target: Annotated[
+        Text,
+        typer.Option(
+            "--target", help="Where models run: process or container; remembered.", metavar="TARGET"
+        ),
+    ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Let other machines connect without TLS.")
     ] = False,
@@ -67,9 +73,12 @@ def up(
       mooring up --foreground
       mooring up --host 0.0.0.0 --port 8777 --tls-cert server.pem --tls-key server.key
       mooring up --at-boot
+      mooring up --target container
     """
     from mooring.sdk import local_server
 
+    if target not in {None, "process", "container"}:
+        raise CliError("TargetUnknown", f"--target must be process or container, not {target}")
     found = local_server.running()
     named = {
         "--host": host,
@@ -77,6 +86,7 @@ def up(
         "--tls-cert": tls_cert and tls_cert.absolute(),
         "--tls-key": tls_key and tls_key.absolute(),
         "--public-host": public_host,
+        "--target": target,
     }
     arguments = [text for name, value in named.items() if value is not None for text in (name, str(value))]
     arguments += [name for name, chosen in (("--no-tls", no_tls), ("--insecure", insecure)) if chosen]

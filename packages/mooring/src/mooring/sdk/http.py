@@ -120,6 +120,39 @@ class Http:
                     progress(len(piece))
         part.replace(target)
 
+    def follow(self, method: str, path: str, *, said: Callable[[str], None], key: str, **extra: Any) -> JSON:
+        """Call what answers with lines of JSON while it works.
+
+        Args:
+            method: of the request.
+            path: of the resource.
+            said: takes what is logged.
+            key: of the line with the result.
+            extra: ``json``, or ``content``: a function that gives the body's pieces.
+
+        Returns:
+            The result.
+
+        Raises:
+            AzureMLException: as of `json`; also for an answer that ends before its result.
+        """
+        response = self._send(method, path, stream=True, **extra)
+        try:
+            if not response.is_success:
+                response.read()
+                self._raise_for(response, "")
+            for line in filter(None, response.iter_lines()):  # an empty one only says that it goes on
+                event = json.loads(line)
+                if "error" in event:
+                    raise Problem.from_json(event, int(event["error"]["statusCode"])).exception("")
+                if key in event:
+                    result: JSON = event[key]
+                    return result
+                said(event["log"])
+        finally:
+            response.close()
+        raise self._unreachable(EOFError("the answer ended before its result"))
+
     def stream(self, path: str, *, params: Params | None = None, noun: str = "") -> _Stream:
         """GET as a context manager that gives the pieces of the body as they come."""
         return _Stream(self, path, params, noun)

@@ -38,5 +38,11 @@ class FakeMachine:
     def importable(self, module: str) -> bool:
         return module in self.answers.get("modules", ())
 
+    def ask(self, socket: str, path: str) -> tuple[int, str]:  # noqa: ARG002
+        return self.answers.get("sockets", {}).get(socket, (-1, "No such file or directory"))
+
+    def variable(self, name: str) -> str:
+        return self.answers.get("variables", {}).get(name, "")
+
     def landlock_abi(self) -> int:
         return self.answers.get("landlock", 0)

@@ -120,15 +120,30 @@ def test_sandboxes() -> None:
 
 def test_container_engines_that_do_not_answer_count_as_missing() -> None:
     machine = FakeMachine(programs={"docker": (1, "Client:\nCannot connect to the Docker daemon")})
-    podman, docker, buildah = containers.checks(machine)
-    assert (podman.status, docker.status, buildah.status) == (MISSING, MISSING, MISSING)
+    podman, docker, buildah, api = containers.checks(machine)
+    assert (podman.status, docker.status, buildah.status, api.status) == (MISSING,) * 4
     assert "Cannot connect" in docker.detail
     assert [
         c.status
         for c in containers.checks(
             FakeMachine(programs=dict.fromkeys(["podman", "docker", "buildah"], (0, "")))
         )
-    ] == [OK] * 3
+    ] == [OK] * 3 + [MISSING]
+
+
+def test_the_engine_that_the_container_target_would_use() -> None:
+    podman = '{"Version": "4.3.1", "Arch": "amd64", "Components": [{"Name": "Podman Engine"}]}'
+    usual = FakeMachine(sockets={"/run/podman/podman.sock": (200, podman)})
+    assert containers.api(usual).detail == "Podman 4.3.1 (amd64) at /run/podman/podman.sock"
+    named = {"DOCKER_HOST": "unix:///mine.sock"}
+    docker = '{"Version": "20.10.24", "Arch": "amd64"}'
+    found = containers.api(FakeMachine(variables=named, sockets={"/mine.sock": (200, docker)}))
+    assert found.detail == "Docker 20.10.24 (amd64) at /mine.sock"
+    # What is named is asked, and nothing else.
+    only = FakeMachine(variables=named, sockets={"/run/podman/podman.sock": (200, podman)})
+    assert containers.api(only).status == MISSING
+    elsewhere = FakeMachine(variables={"DOCKER_HOST": "tcp://far:2375"}, sockets={"": (200, docker)})
+    assert containers.api(elsewhere).status == MISSING
 
 
 def test_network() -> None:

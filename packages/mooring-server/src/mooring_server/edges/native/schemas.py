@@ -116,6 +116,13 @@ class NewImage(ImageRequest):
     deployedApiOptions: DeployedApiOptions | None = None
 
 
+class BaseBuild(Body):
+    """A base image to build; ``mirror``: of Debian's packages."""
+
+    name: Name | None = None
+    mirror: Annotated[str, Field(max_length=2048, pattern=r"^(https?|copy|file)://\S+$")] | None = None
+
+
 class ContainerResources(Body):
     """Azure's ``containerResourceRequirements``."""
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from mooring_server.domain.errors import MooringError, NotFound
 from mooring_server.images import oci
-from mooring_server.images.builder import load_manifest
+from mooring_server.images.documents import load_manifest
 from mooring_server.services.checks.finding import Finding
 from mooring_server.store.content import CHUNK, ContentStore
 from mooring_server.store.tables import Image, Model

@@ -48,6 +48,12 @@ class Machine(Protocol):
     def importable(self, module: str) -> bool:
         """Whether a top-level module can be found."""
 
+    def ask(self, socket: str, path: str) -> tuple[int, str]:
+        """HTTP status and body of a GET at a Unix socket; (-1, reason) when nobody answers."""
+
+    def variable(self, name: str) -> str:
+        """An environment variable; empty when it is not set."""
+
     def landlock_abi(self) -> int:
         """The kernel's Landlock version; 0 when there is none."""
 
@@ -102,6 +108,19 @@ class ThisMachine:
 
     def importable(self, module: str) -> bool:
         return util.find_spec(module) is not None
+
+    def ask(self, socket: str, path: str) -> tuple[int, str]:
+        import httpx
+
+        with httpx.Client(transport=httpx.HTTPTransport(uds=socket), timeout=10) as client:
+            try:
+                answer = client.get(f"http://localhost{path}")
+            except httpx.HTTPError as error:
+                return -1, str(error)
+        return answer.status_code, answer.text
+
+    def variable(self, name: str) -> str:
+        return os.environ.get(name, "")
 
     def landlock_abi(self) -> int:
         if self.system() != "Linux":

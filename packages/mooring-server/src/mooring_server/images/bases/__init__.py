@@ -1,0 +1,1 @@
+"""Base images: what lies below everything else in an image that runs in a container."""

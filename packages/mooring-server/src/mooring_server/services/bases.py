@@ -1,0 +1,161 @@
+"""Base images: built, imported or pulled once for the whole server; one of them is the default."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from mooring_server.domain.errors import InvalidRequest, NotFound
+from mooring_server.images.bases.archive import import_archive
+from mooring_server.images.bases.base import Base
+from mooring_server.images.bases.build import NAME, BaseBuilder
+from mooring_server.images.documents import load_manifest
+from mooring_server.images.environment import base_reference
+from mooring_server.images.oci import referenced_blobs
+from mooring_server.images.scratch import Scratch, kill_left
+from mooring_server.services.context import Context
+from mooring_server.services.views import BaseImageView
+from mooring_server.store.tables import BaseImage, now
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+
+Log = Callable[[str], None]
+
+
+class Bases:
+    """Make, find and delete base images."""
+
+    def __init__(self, context: Context, scratch: Scratch) -> None:
+        self._context = context
+        self._scratch = scratch
+
+    def clean_stale(self) -> int:
+        """Remove what killed processes have left; to be called when the server starts."""
+        kill_left(self._scratch.root)
+        return self._scratch.clean_stale()
+
+    def list(self) -> list[BaseImageView]:
+        """All of them, by name."""
+        with self._context.db.read() as session:
+            return [_view(row) for row in session.scalars(select(BaseImage).order_by(BaseImage.name))]
+
+    def get(self, name: str) -> BaseImageView:
+        """One of them.
+
+        Raises:
+            NotFound: ``BaseNotFound``.
+        """
+        with self._context.db.read() as session:
+            return _view(_find(session, name))
+
+    def build(self, log: Log, name: str | None = None, mirror: str | None = None) -> BaseImageView:
+        """Build the default base from Debian's packages; see `BaseBuilder.build`."""
+        name = _checked(name or NAME)
+        base = BaseBuilder(self._context.store, self._scratch).build(log, mirror)
+        return self._add(name, base, "mooring base build")
+
+    def import_(self, name: str, path: Path, log: Log) -> BaseImageView:
+        """Take the image in a file; see `import_archive`."""
+        base = import_archive(self._context.store, path, _checked(name), log)
+        return self._add(name, base, "mooring base import")
+
+    def upload(self) -> AbstractContextManager[Path]:
+        """A directory for a file that is imported afterwards; a context manager."""
+        return self._scratch.directory()
+
+    def set_default(self, name: str) -> BaseImageView:
+        """Make it what images are built upon that do not name another.
+
+        Raises:
+            NotFound: ``BaseNotFound``.
+        """
+        with self._context.db.write() as session:
+            chosen = _find(session, name)
+            for row in session.scalars(select(BaseImage).where(BaseImage.is_default)):
+                row.is_default = False
+            chosen.is_default = True
+            return _view(chosen)
+
+    def delete(self, name: str) -> None:
+        """Forget it; images built upon it keep its layers. Without a default images are built without a base.
+
+        Raises:
+            NotFound: ``BaseNotFound``.
+        """
+        with self._context.db.write() as session:
+            row = _find(session, name)
+            # An image that was asked for a moment ago may be built upon it still.
+            for digest in (row.digest, *referenced_blobs(load_manifest(self._context.store, row.digest))):
+                self._context.store.touch(digest)
+            session.delete(row)
+
+    def _add(self, name: str, base: Base, origin: str) -> BaseImageView:
+        with self._context.db.write() as session:
+            row = session.get(BaseImage, name)
+            first = session.scalar(select(BaseImage.name).where(BaseImage.is_default)) is None
+            if row is None:
+                row = BaseImage(name=name, is_default=first)
+                session.add(row)
+            row.digest, row.content, row.origin, row.created = base.digest, asdict(base), origin, now()
+            session.flush()
+            return _view(row)
+
+
+def base_of(session: Session, environment: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What an image with that environment is built upon, as it is now: a later default changes no image.
+
+    Returns:
+        A `Base` as JSON; None without a default, or for one that the builder has to pull.
+    """
+    reference = base_reference(environment)
+    query = select(BaseImage)
+    query = query.where(BaseImage.name == reference) if reference else query.where(BaseImage.is_default)
+    row = session.scalar(query)
+    return row.content if row is not None else None
+
+
+def _find(session: Session, name: str) -> BaseImage:
+    row = session.get(BaseImage, name)
+    if row is None:
+        raise NotFound(
+            "BaseNotFound",
+            f"There is no base image {name!r}.",
+            hint="`mooring base list` shows those there are.",
+            target=name,
+        )
+    return row
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise InvalidRequest(
+            "InvalidName",
+            f"{name[:100]!r} is no name for a base image: lower-case letters, digits, and . _ - between them, "
+            "at most 63.",
+            target=name[:100],
+        )
+    return name
+
+
+def _view(row: BaseImage) -> BaseImageView:
+    facts = row.content["facts"]
+    return {
+        "name": row.name,
+        "digest": row.digest,
+        "reference": row.content["reference"],
+        "architecture": row.content["architecture"],
+        "sizeInBytes": row.content["size"],
+        "pythons": sorted(facts["pythons"]),
+        "glibc": facts["glibc"],
+        "shell": facts["shell"] or None,
+        "default": row.is_default,
+        "origin": row.origin,
+        "createdTime": row.created,
+    }

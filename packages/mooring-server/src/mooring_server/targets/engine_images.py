@@ -1,0 +1,134 @@
+"""Images of the content store in a container engine: handed over, looked for, and removed when unused."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from mooring_runtime.engine.client import Engine, EngineError
+from mooring_runtime.supervisor.engine_failure import failure_of
+from mooring_server.domain.errors import PhaseFailed, from_json
+from mooring_server.images import oci
+from mooring_server.images.documents import load_manifest
+from mooring_server.images.scratch import KeyedLocks
+from mooring_server.store.content import CHUNK, ContentStore, parse_digest
+
+_TAG_LENGTH = 24
+
+
+class EngineImages:
+    """The images of one server in an engine.
+
+    They have names of their own, so that the server removes what it brought and nothing else: an image that a user
+    has pulled stays when it is removed here.
+
+    Args:
+        store: where images are.
+        home: the server's data directory; several servers share an engine.
+    """
+
+    def __init__(self, store: ContentStore, home: Path) -> None:
+        self._store = store
+        self._repository = f"localhost/mooring-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
+        self._busy = KeyedLocks()
+
+    def name(self, manifest_digest: str) -> str:
+        """An image's name in the engine."""
+        return f"{self._repository}:{parse_digest(manifest_digest)[:_TAG_LENGTH]}"
+
+    def config(self, manifest_digest: str) -> dict[str, Any]:
+        """The image's configuration."""
+        manifest = load_manifest(self._store, manifest_digest)
+        config: dict[str, Any] = json.loads(self._store.read(manifest["config"]["digest"]))
+        return config
+
+    def ensure(self, engine: Engine, manifest_digest: str) -> str:
+        """Hand the image to the engine unless it has it; its name there.
+
+        Raises:
+            PhaseFailed: ``ImageHasNoBase``, ``ArchitectureMismatch``, ``EngineDiskFull``, ``EngineUnavailable``,
+                ``ContainerNotStarted``.
+        """
+        name = self.name(manifest_digest)
+        with self._busy.hold(name):
+            try:
+                if engine.image(name) is None:
+                    self._check(engine, manifest_digest)
+                    engine.load(docker_archive(self._store, manifest_digest, name))
+            except EngineError as error:
+                raise from_json({**failure_of(error, name).to_json(), "phase": "Unpack"}) from error
+        return name
+
+    def prune(self, engine: Engine, keep: Callable[[], Collection[str]]) -> int:
+        """Remove the images that ``keep`` does not give (manifest digests); how many.
+
+        Raises:
+            EngineError: the engine does not do it.
+        """
+        here = engine.images(self._repository)
+        kept = {self.name(digest) for digest in keep()}
+        unused = [name for name in here if name not in kept]
+        for name in unused:
+            engine.remove_image(name)
+        return len(unused)
+
+    def _check(self, engine: Engine, manifest_digest: str) -> None:
+        config = self.config(manifest_digest)
+        if config["config"]["Labels"].get(oci.LABEL_BASE, "none") == "none":
+            raise PhaseFailed(
+                "ImageHasNoBase",
+                "The image was built without a base image; it runs as a process, not in a container.",
+                hint="Give the server a base (`mooring base build`, or Environment.docker.base_image) and deploy"
+                " again, which builds a new version upon it.",
+                phase="Unpack",
+            )
+        theirs = str(engine.version().get("Arch") or config["architecture"])
+        if theirs != config["architecture"]:
+            raise PhaseFailed(
+                "ArchitectureMismatch",
+                f"The image was made for {config['architecture']}; the container engine runs on {theirs}.",
+                hint="Choose a base for this machine's architecture and build the image again.",
+                phase="Unpack",
+            )
+
+
+def docker_archive(store: ContentStore, manifest_digest: str, name: str) -> Iterator[bytes]:
+    """The image as ``docker save`` writes it, piece by piece, with its layers compressed as they are.
+
+    This form and not an OCI layout, which Docker Engine takes only since version 25. The image's id in the engine
+    is the digest of its configuration, in both engines.
+    """
+    manifest = load_manifest(store, manifest_digest)
+    blobs = [manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
+    paths = {digest: f"blobs/sha256/{parse_digest(digest)}" for digest in blobs}
+    listing = [
+        {"Config": paths[blobs[0]], "RepoTags": [name], "Layers": [paths[digest] for digest in blobs[1:]]}
+    ]
+    text = json.dumps(listing).encode()
+    yield _header("manifest.json", len(text))
+    yield _padded(text)
+    for digest, path in paths.items():
+        size = 0
+        with store.path(digest).open("rb") as file:
+            yield _header(path, file.seek(0, io.SEEK_END))
+            file.seek(0)
+            while chunk := file.read(CHUNK):
+                size += len(chunk)
+                yield chunk
+        yield bytes(-size % tarfile.BLOCKSIZE)
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _header(path: str, size: int) -> bytes:
+    entry = tarfile.TarInfo(path)
+    entry.size = size
+    return entry.tobuf(tarfile.GNU_FORMAT)
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % tarfile.BLOCKSIZE)

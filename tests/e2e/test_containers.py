@@ -1,0 +1,329 @@
+"""The container target on real engines: what users of `mooring up --target container` see."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from engines import docker, podman
+from support import WS, RunningServer, eventually, kill_all
+
+from mooring_runtime.engine.client import Engine
+
+pytestmark = pytest.mark.full
+
+SCORE = b"""
+import json
+import os
+
+
+def init():
+    print("starting as", os.getuid())
+
+
+def run(data):
+    asked = json.loads(data)
+    if asked == "memory":
+        taken = bytearray(1 << 30)
+        for place in range(0, len(taken), 4096):
+            taken[place] = 1
+    if asked == "exit":
+        os._exit(7)
+    if asked == "where":
+        status = dict(line.split(":\\t", 1) for line in open("/proc/self/status").read().splitlines() if ":\\t" in line)
+        open("/tmp/mine", "w").close()
+        try:
+            open("/mine", "w").close()
+            writable = True
+        except OSError:
+            writable = False
+        return {
+            "user": os.getuid(), "capabilities": status["CapEff"].strip(), "no_new": status["NoNewPrivs"].strip(),
+            "writable": writable, "pid1": open("/proc/1/cmdline").read().split("\\0")[2],
+            "greeting": os.environ["GREETING"],
+            "service": os.environ["SERVICE_NAME"], "home": os.environ["HOME"],
+        }
+    return asked
+"""
+RESOURCES = {"containerResourceRequirements": {"cpu": 1.0, "memoryInGB": 0.25}}
+
+
+class Place:
+    """A server whose models run in containers, and its engine."""
+
+    def __init__(self, server: RunningServer, engine: Engine) -> None:
+        self.server = server
+        self.engine = engine
+
+    def deploy(self, name: str, script: bytes = SCORE, **more: Any) -> dict[str, Any]:
+        """A service once its operation has ended, whatever came of it."""
+        view = self.server.deploy(name, script, **{"computeType": "ACI", **RESOURCES, **more})
+        operation = self.server.wait(view)
+        return {**self.view(name), "operation": operation}
+
+    def view(self, name: str) -> dict[str, Any]:
+        view: dict[str, Any] = self.server.client.get(f"{WS}/services/{name}").json()
+        return view
+
+    def delete(self, name: str) -> None:
+        answer = self.server.client.delete(f"{WS}/services/{name}")
+        assert answer.status_code == 202, answer.text
+        assert self.server.wait(answer.json())["state"] == "Succeeded"
+
+    def containers(self, service: str) -> list[dict[str, Any]]:
+        return self.engine.containers(f"dev.mooring.name={service}")
+
+
+@pytest.fixture(scope="module", params=["podman", "docker"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "docker":
+        with serving(folder, docker()) as made:
+            yield made
+        return
+    with podman(folder) as engine, serving(folder, Engine(engine.socket)) as made:
+        yield made
+
+
+class serving:  # noqa: N801 - a context manager
+    def __init__(self, folder: Path, engine: Engine) -> None:
+        variables = {"DOCKER_HOST": f"unix://{engine.path}", "MOORING_GC_INTERVAL_SECONDS": "0.5"}
+        self.running = RunningServer(folder / "home", "--target", "container", variables=variables)
+        self.engine = engine
+
+    def __enter__(self) -> Place:
+        self.running.start()
+        try:
+            assert self.running.client.put(WS, json={}).status_code == 201
+            answer = self.running.client.post("/mooring/v1/bases", json={}, timeout=300)
+            assert answer.status_code == 200, answer.text
+            assert '"error"' not in answer.text, answer.text
+        except BaseException:
+            kill_all(self.running.home)
+            raise
+        return Place(self.running, self.engine)
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.running.close()
+            names = [c["Names"] for c in self.engine.containers("dev.mooring.name")]
+            assert not names, names
+        finally:
+            kill_all(self.running.home)
+
+
+def score(view: dict[str, Any], asked: Any, status: int = 200) -> Any:
+    answer = httpx.post(view["scoringUri"], content=json.dumps(asked), timeout=60)
+    assert answer.status_code == status, answer.text
+    return answer.json() if status == 200 else answer.text
+
+
+def healthy(view: dict[str, Any]) -> dict[str, Any]:
+    assert view["state"] == "Healthy", json.dumps(view, indent=1)
+    return view
+
+
+def test_a_service_in_a_container_has_no_rights(place: Place) -> None:
+    view = healthy(place.deploy("rights"))
+    assert view["isolation"] == "container"
+    found = score(view, "where")
+    assert found == {
+        "user": 10001,
+        "capabilities": "0000000000000000",
+        "no_new": "1",
+        "writable": False,
+        "pid1": "/opt/mooring/runtime/worker/launcher.py",
+        "greeting": "hello",
+        "service": "rights",
+        "home": "/tmp",
+    }
+    [container] = place.containers("rights")
+    host = place.engine.inspect(container["Id"])["HostConfig"]
+    assert host["Memory"] == 1 << 28
+    logs = place.server.client.get(f"{WS}/services/rights/logs").json()["content"]
+    assert "starting as 10001" in logs
+    place.delete("rights")
+    assert place.containers("rights") == []
+
+
+def test_an_update_loses_no_request(place: Place) -> None:
+    view = healthy(place.deploy("busy"))
+    [before] = place.containers("busy")
+    stop, answers = threading.Event(), []
+
+    def ask() -> None:
+        with httpx.Client(timeout=60) as client:
+            while not stop.is_set():
+                answers.append(client.post(view["scoringUri"], content=b"1").text)
+
+    askers = [threading.Thread(target=ask) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    try:
+        request = {"imageRequest": place.server.request(SCORE.replace(b"return asked", b"return asked + 1"))}
+        answer = place.server.client.patch(f"{WS}/services/busy", json=request)
+        assert answer.status_code == 202, answer.text
+        assert place.server.wait(answer.json())["state"] == "Succeeded"
+        seen = len(answers)
+        eventually(lambda: len(answers) > seen + 20, "requests after the update")
+    finally:
+        stop.set()
+        for asker in askers:
+            asker.join()
+    assert set(answers) == {"1", "2"}
+    assert answers[0] == "1"
+    assert answers[-1] == "2"
+    eventually(lambda: len(place.containers("busy")) == 1, "the old container is gone")
+    assert place.containers("busy")[0]["Id"] != before["Id"]
+    place.delete("busy")
+
+
+def test_what_kills_a_worker_is_told_and_it_comes_back(place: Place) -> None:
+    view = healthy(place.deploy("fragile"))
+    [container] = place.containers("fragile")
+    score(view, "exit", 502)
+    exits(place, "fragile", 1, "exit status 7")
+    score(view, "memory", 502)
+    exits(place, "fragile", 2, "signal 9 (SIGKILL), out of memory (limit 256 MiB)")
+    assert [c["Id"] for c in place.containers("fragile")] == [
+        container["Id"]
+    ]  # a worker each, not the container
+    place.engine.kill(container["Id"])
+    exits(place, "fragile", 3, "signal 9 (SIGKILL)")
+    assert score(view, "again") == "again"
+    assert [c["Id"] for c in place.containers("fragile")] != [container["Id"]]
+    place.delete("fragile")
+
+
+def exits(place: Place, name: str, restarts: int, how: str) -> None:
+    state = place.server.home / "services"
+
+    def again() -> bool:
+        for path in state.glob("*/state.json"):
+            found = json.loads(path.read_text())
+            if found["service"] == name and found["phase"] == "Ready":
+                [worker] = found["workers"]
+                return bool(worker["restarts"] == restarts and worker["last_exit"] == how)
+        return False
+
+    eventually(again, f"{name} is ready again after {how}", 60)
+
+
+def test_out_of_memory_in_init_is_explained(place: Place) -> None:
+    script = SCORE.replace(b'print("starting as", os.getuid())', b"run('\"memory\"')")
+    view = place.deploy("hungry", script)
+    assert view["operation"]["state"] == "Failed"
+    error = view["operation"]["error"]
+    assert error["code"] == "OutOfMemory"
+    assert "may use 256 MiB" in error["message"]
+    place.delete("hungry")
+
+
+def test_a_revision_that_fails_leaves_the_old_one_serving(place: Place) -> None:
+    view = healthy(place.deploy("steady"))
+    request = {
+        "imageRequest": place.server.request(b"def init():\n    1 / 0\n\n\ndef run(data):\n    return 1\n")
+    }
+    answer = place.server.client.patch(f"{WS}/services/steady", json=request)
+    error = place.server.wait(answer.json())["error"]
+    assert error["code"] == "InitRaised"
+    assert "ZeroDivisionError" in error["evidence"]["traceback"]
+    assert score(view, 5) == 5
+    eventually(lambda: len(place.containers("steady")) == 1, "the failed container is gone")
+    place.delete("steady")
+
+
+def test_several_workers_share_a_container_and_its_limits(place: Place) -> None:
+    request = place.server.request(SCORE, environment={"environmentVariables": {"WORKER_COUNT": "2"}})
+    answer = place.server.client.post(
+        f"{WS}/services", json={"name": "pair", "computeType": "ACI", "imageRequest": request, **RESOURCES}
+    )
+    assert place.server.wait(answer.json())["state"] == "Succeeded"
+    assert len(place.containers("pair")) == 1
+    assert score(place.view("pair"), [1]) == [1]
+    place.delete("pair")
+
+
+def test_a_server_that_was_killed_finds_its_containers_again(place: Place) -> None:
+    view = healthy(place.deploy("kept"))
+    [container] = place.containers("kept")
+    place.server.kill()
+    assert score(view, 1) == 1
+    place.server.start()
+    eventually(lambda: place.view("kept")["state"] == "Healthy", "the service is known again")
+    assert [c["Id"] for c in place.containers("kept")] == [container["Id"]]
+    assert score(view, 2) == 2
+    place.delete("kept")
+
+
+def test_a_supervisor_that_was_killed_leaves_no_container(place: Place) -> None:
+    view = healthy(place.deploy("orphan"))
+    [container] = place.containers("orphan")
+    [state] = [
+        found
+        for path in (place.server.home / "services").glob("*/state.json")
+        if (found := json.loads(path.read_text()))["service"] == "orphan"
+    ]
+    kill(state["pid"])
+    eventually(
+        lambda: [c["Id"] for c in place.containers("orphan")] not in ([], [container["Id"]]), "a new one", 60
+    )
+    eventually(lambda: len(place.containers("orphan")) == 1, "only the new one")
+    eventually(lambda: answers(view), "it answers on its port", 60)
+    place.delete("orphan")
+
+
+def answers(view: dict[str, Any]) -> bool:
+    try:
+        return httpx.post(view["scoringUri"], content=b"3", timeout=60).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def kill(pid: int) -> None:
+    import os
+    import signal
+
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_an_image_that_somebody_removed_is_handed_over_again(place: Place) -> None:
+    view = healthy(place.deploy("removed"))
+    [container] = place.containers("removed")
+    image = place.engine.inspect(container["Id"])["Config"]["Image"]
+    place.engine._json("DELETE", f"/images/{image}", {"force": "true"})  # nothing of ours forces it
+    if place.containers("removed"):  # Podman ends what uses it, Docker only takes the name away
+        place.engine.kill(container["Id"])
+    eventually(lambda: answers(view) and place.engine.image(image) is not None, "it is back", 90)
+    place.delete("removed")
+
+
+def test_images_go_when_nothing_uses_them(place: Place) -> None:
+    view = healthy(place.deploy("passing", SCORE + b"# one\n"))
+    [container] = place.containers("passing")
+    image = place.engine.inspect(container["Id"])["Config"]["Image"]
+    assert view["state"] == "Healthy"
+    place.delete("passing")
+    eventually(lambda: place.engine.image(image) is None, "its image is gone from the engine", 60)
+
+
+def test_an_image_without_a_base_is_refused(place: Place) -> None:
+    bases = [base["name"] for base in place.server.client.get("/mooring/v1/bases").json()["value"]]
+    [name] = bases
+    saved = place.server.client.get(f"/mooring/v1/bases/{name}").json()
+    assert place.server.client.delete(f"/mooring/v1/bases/{name}").status_code == 204
+    try:
+        view = place.deploy("baseless", SCORE + b"# baseless\n")
+        error = view["operation"]["error"]
+        assert error["code"] == "ImageHasNoBase"
+        assert "mooring base build" in error["hint"]
+        place.delete("baseless")
+    finally:
+        assert place.server.client.post(
+            "/mooring/v1/bases", json={"name": saved["name"]}, timeout=300
+        ).is_success
