@@ -1,7 +1,8 @@
 """README and guide: their code blocks are run, in order, a folder a page, against a real server.
 
 Python blocks of a page share their names; `bash` blocks run with the installed `mooring`. A comment in the line
-before a block changes that: `<!-- skip -->`, or `<!-- file: NAME -->` for one that is the content of a file.
+before a block changes that: `<!-- skip -->`, `<!-- file: NAME -->` for one that is the content of a file, or
+`<!-- az -->` for one that needs Azure's command line and is run by test_az.py.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def test_code_blocks_run(
 
 
 def run(block: Block, page: Path, folder: Path, namespace: dict[str, object]) -> None:
-    if block.note == "skip":
+    if block.note in {"skip", "az"}:
         return
     if block.note.startswith("file: "):
         (folder / block.note.removeprefix("file: ")).write_text(block.code)

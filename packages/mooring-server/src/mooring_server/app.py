@@ -213,7 +213,7 @@ def create_app(  # noqa: PLR0915 - it assembles
     contents = [apps.delete_group, accounts.delete_group, plans.delete_group, bus.namespaces.delete_group]
     groups = ResourceGroups(context, contents)
     app.include_router(function_edge.routes(groups, plans, apps, place))
-    add_arm(app, identities, ArmParts(groups, repositories, accounts, plans, apps, place))
+    add_arm(app, identities, ArmParts(groups, repositories, accounts, plans, apps, place, bus))
 
     install_openapi(app)
     return app

@@ -41,7 +41,7 @@ TRIGGERS = {
 }
 STATUS = "/admin/host/status"
 # Enough to keep a worker busy while the next input is fetched and the last output is written.
-AHEAD = 3
+AHEAD = 8
 
 
 class FunctionHost:

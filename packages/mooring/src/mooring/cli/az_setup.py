@@ -152,6 +152,9 @@ class _Az:
 
     def sign_in(self, user: str, token: str, tenant: str) -> None:
         """Show the token to nobody: az reads it from a file, since command lines are public on a machine."""
+        # Else az would go on with what it got for the token of the last time, which is revoked.
+        if not self.dry_run:
+            self.ask("logout", "--username", user)
         login = ["login", "--service-principal", "--username", user, "--tenant", tenant, "--password"]
         with tempfile.TemporaryDirectory(prefix="mooring-az-") as folder:  # 0700
             path = Path(folder) / "token"

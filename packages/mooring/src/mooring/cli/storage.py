@@ -13,7 +13,7 @@ from mooring.cli.options import DryRun, Tags, Text, Yes, key_values
 from mooring.cli.output import Columns
 from mooring.cli.session import Session, command, group
 from mooring.cli.storage_places import find, path_of
-from mooring.cli.token import call
+from mooring.cli.calls import call
 
 ACCOUNTS: Columns = (
     ("Name", "name"),

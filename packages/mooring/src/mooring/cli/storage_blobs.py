@@ -15,7 +15,7 @@ from mooring.cli.options import DryRun, Number, Text, Yes
 from mooring.cli.output import Columns
 from mooring.cli.session import Session, command, group
 from mooring.cli.storage_places import find
-from mooring.cli.token import call
+from mooring.cli.calls import call
 
 if TYPE_CHECKING:
     from mooring.sdk.storage import BlobStorage

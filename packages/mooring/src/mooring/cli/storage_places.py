@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mooring.cli import workspaces as places
-from mooring.cli.token import call
+from mooring.cli.calls import call
 
 
 def path_of(name: str, resource_group: str | None, subscription: str | None) -> str:

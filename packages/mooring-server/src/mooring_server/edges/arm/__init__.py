@@ -15,6 +15,7 @@ from mooring_server.edges.arm import (
     plans,
     registries,
     resources,
+    servicebus,
     sign_in,
     site_config,
     site_logs,
@@ -24,11 +25,14 @@ from mooring_server.edges.arm import (
     subscriptions,
 )
 from mooring_server.edges.arm.acr import TOKEN_USER, registry_of_token
+from mooring_server.edges.arm.common import resource_view
+from mooring_server.edges.arm.site_values import site_view
 from mooring_server.edges.registry import RegistryIndex
 from mooring_server.services.function_apps import FunctionApps
 from mooring_server.services.plans import Plans
 from mooring_server.services.registries import Registries
 from mooring_server.services.resource_groups import ResourceGroups
+from mooring_server.services.service_bus import ServiceBus
 from mooring_server.services.sign_ins import SignIns
 from mooring_server.services.storage.accounts import StorageAccounts
 from mooring_server.targets.base import Target
@@ -64,6 +68,7 @@ class ArmParts:
     plans: Plans
     apps: FunctionApps
     target: Target
+    bus: ServiceBus
 
 
 def add_arm(app: FastAPI, identities: Identities, parts: ArmParts) -> None:
@@ -81,7 +86,8 @@ def add_arm(app: FastAPI, identities: Identities, parts: ArmParts) -> None:
         site_config.routes(parts.apps),
         site_logs.routes(parts.apps, parts.target, identities.authenticate),
         stacks.routes(parts.apps, parts.groups),
-        resources.routes([_registries(known), _accounts(parts.accounts)]),
+        servicebus.routes(parts.bus, parts.groups),
+        resources.routes([_registries(known), _everywhere(parts)]),
         acr.routes(known, parts.repositories, sign_ins, identities.authenticate_registry),
     )
     for router in routers:
@@ -100,10 +106,17 @@ def _registries(known: Registries) -> resources.Source:
     return source
 
 
-def _accounts(known: StorageAccounts) -> resources.Source:
-    def source(subscription: str, caller: Principal, _host: str) -> list[resources.Resource]:
+def _everywhere(parts: ArmParts) -> resources.Source:
+    """What lies in no workspace: for those whose token is for all of them."""
+
+    def source(subscription: str, caller: Principal, host: str) -> list[resources.Resource]:
         if caller.workspaces is not None:
             return []
-        return [storage.account_view(view) for view in known.list(subscription)]
+        return [
+            *(storage.account_view(view) for view in parts.accounts.list(subscription)),
+            *(plans.plan_view(view) for view in parts.plans.list(subscription)),
+            *(site_view(view, host) for view in parts.apps.list(subscription)),
+            *(resource_view(view) for view in parts.bus.namespaces.list(subscription, None)),
+        ]
 
     return source

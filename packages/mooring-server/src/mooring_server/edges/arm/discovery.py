@@ -36,6 +36,8 @@ def routes() -> APIRouter:
             "microsoftGraphResourceId",
             "appInsightsResourceId",
             "logAnalyticsResourceId",
+            # az asks for a token for it where it reads the logs of an app.
+            "appServiceResourceId",
         )
         return {
             "name": "Mooring",

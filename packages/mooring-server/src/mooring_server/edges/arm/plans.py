@@ -48,13 +48,13 @@ def routes(plans: Plans) -> APIRouter:
             )
         sku = section(body, "sku").get("name")
         settings = {"location": body.get("location"), "sku": sku, "tags": body.get("tags")}
-        return _view(plans.create(ref, settings)[0])
+        return plan_view(plans.create(ref, settings)[0])
 
     @router.get(ONE)
     @needs(READER, everywhere=True)
     def get(ref: _Ref) -> dict[str, Any]:
         """One."""
-        return _view(plans.get(ref))
+        return plan_view(plans.get(ref))
 
     @router.delete(ONE)
     @needs(CONTRIBUTOR, everywhere=True)
@@ -67,18 +67,19 @@ def routes(plans: Plans) -> APIRouter:
     @needs(READER, everywhere=True)
     def list_group(group: Group) -> dict[str, Any]:
         """Those of a group."""
-        return {"value": [_view(view) for view in plans.list(group.subscription, group)]}
+        return {"value": [plan_view(view) for view in plans.list(group.subscription, group)]}
 
     @router.get(SUBSCRIPTION + PLANS)
     @needs(READER, everywhere=True)
     def list_(subscription: str) -> dict[str, Any]:
         """Those of a subscription."""
-        return {"value": [_view(view) for view in plans.list(subscription)]}
+        return {"value": [plan_view(view) for view in plans.list(subscription)]}
 
     return router
 
 
-def _view(view: PlanView) -> dict[str, Any]:
+def plan_view(view: PlanView) -> dict[str, Any]:
+    """ARM's JSON."""
     name = view["sku"]["name"]
     size = {
         "name": name,

@@ -22,6 +22,7 @@ from mooring_server.services.bus_namespaces import BusNamespaces
 from mooring_server.services.bus_queues import BusQueues
 from mooring_server.services.bus_rules import BusRules, Scope
 from mooring_server.services.resource_groups import ResourceGroups
+from mooring_server.services.service_bus import ServiceBus
 
 NAMESPACES = "/providers/Microsoft.ServiceBus/namespaces"
 ONE = GROUP + NAMESPACES + "/{name}"
@@ -35,21 +36,19 @@ def _ref(subscription: str, resource_group: str, name: str) -> NamespaceRef:
 _Ref = Annotated[NamespaceRef, Depends(_ref)]
 
 
-def routes(
-    namespaces: BusNamespaces, queues: BusQueues, rules: BusRules, groups: ResourceGroups
-) -> APIRouter:
+def routes(bus: ServiceBus, groups: ResourceGroups) -> APIRouter:
     """The routes over the use cases."""
     router = arm_router()
-    _namespaces(router, namespaces, groups)
-    _queues(router, queues)
+    _namespaces(router, bus.namespaces, groups)
+    _queues(router, bus.queues)
     for path in (ONE, QUEUE):
-        _rules(router, rules, path)
+        _rules(router, bus.rules, path)
     return router
 
 
 def _namespaces(router: APIRouter, namespaces: BusNamespaces, groups: ResourceGroups) -> None:
     @router.post(SUBSCRIPTION + "/providers/Microsoft.ServiceBus/CheckNameAvailability")
-    @needs(READER, everywhere=True)
+    @needs(READER, everywhere=True, quiet=True)
     def check(subscription: str, body: JsonObject) -> dict[str, Any]:
         """Whether a new namespace may have a name."""
         taken = any(

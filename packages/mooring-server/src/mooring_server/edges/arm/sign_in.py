@@ -18,8 +18,7 @@ from mooring_server.edges.arm.discovery import LOGIN
 from mooring_server.edges.native.access import needs
 from mooring_server.services.sign_ins import ACCESS_SECONDS, CODE_SECONDS, POLL_SECONDS, SignIns
 
-# Where secrets come in forms: failures there count as failed proofs of identity.
-SECRET_PATHS = (LOGIN + "/oauth2/token", LOGIN + "/oauth2/devicelogin", "/oauth2/exchange", "/oauth2/token")
+_SECRET_PATHS = (LOGIN + "/oauth2/token", LOGIN + "/oauth2/devicelogin", "/oauth2/exchange", "/oauth2/token")
 _DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Mooring: sign in a device</title>
 <body style="font-family: sans-serif; max-width: 32em; margin: 4em auto"><h1>Sign in a device</h1><p>{said}</p>
@@ -79,6 +78,11 @@ def routes(sign_ins: SignIns) -> APIRouter:
         )
 
     return router
+
+
+def takes_secrets(path: str) -> bool:
+    """Whether secrets come to a path in forms: failures there count as failed proofs of identity."""
+    return "/" + path.strip("/").lower() in _SECRET_PATHS
 
 
 async def read_form(request: Request) -> Form:

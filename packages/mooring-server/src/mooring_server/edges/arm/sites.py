@@ -59,7 +59,7 @@ def routes(apps: FunctionApps) -> APIRouter:
         return {"value": [site_view(view, request.url.netloc) for view in found]}
 
     @router.post(SUBSCRIPTION + "/providers/Microsoft.Web/checkNameAvailability")
-    @needs(READER, everywhere=True)
+    @needs(READER, everywhere=True, quiet=True)
     def check(body: JsonObject) -> dict[str, Any]:
         """Whether a new app may have a name."""
         taken = apps.find(str(body.get("name"))) is not None

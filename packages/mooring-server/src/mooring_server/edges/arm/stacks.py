@@ -54,10 +54,8 @@ def _minor(name: str, version: str, *, default: bool) -> dict[str, Any]:
         "appInsightsSettings": {"isSupported": False},
         "gitHubActionSettings": {"isSupported": False},
         "appSettingsDictionary": {"FUNCTIONS_WORKER_RUNTIME": name},
-        "siteConfigPropertiesDictionary": {
-            "use32BitWorkerProcess": False,
-            "linuxFxVersion": f"{name}|{version}",
-        },
+        # No linuxFxVersion: az would write it over the image's.
+        "siteConfigPropertiesDictionary": {"use32BitWorkerProcess": False},
         # Apps that az did not make have no version of the functions' runtime among their settings.
         "supportedFunctionsExtensionVersions": ["~4", ""],
     }

@@ -35,7 +35,7 @@ def routes(accounts: StorageAccounts, groups: ResourceGroups) -> APIRouter:
     router = arm_router()
 
     @router.post(SUBSCRIPTION + "/providers/Microsoft.Storage/checkNameAvailability")
-    @needs(READER, everywhere=True)
+    @needs(READER, everywhere=True, quiet=True)
     def check(body: JsonObject) -> dict[str, Any]:
         """Whether a new account may have a name."""
         return dict(accounts.check_name(str(body.get("name"))))

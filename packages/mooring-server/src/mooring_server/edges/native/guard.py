@@ -16,7 +16,7 @@ import mooring_server
 from mooring_server.domain.access import Need, Principal, Role
 from mooring_server.domain.errors import Denied, MooringError
 from mooring_server.edges.arm.common import arm_error, is_arm
-from mooring_server.edges.arm.sign_in import SECRET_PATHS
+from mooring_server.edges.arm.sign_in import takes_secrets
 from mooring_server.edges.attempts import Attempts
 from mooring_server.edges.audit import AuditLog
 from mooring_server.edges.mlflow.errors import is_mlflow, mlflow_error
@@ -81,7 +81,7 @@ class Guard:
             await self._app(scope, receive, watch)
         elif (principal := await self._principal(scope)) is None:
             answer = mlflow_error if is_mlflow(scope["path"]) else arm_error if arm else error_response
-            await answer(_unauthorized(watch.offered))(scope, receive, watch)
+            await answer(_unauthorized(watch.offered, arm=arm))(scope, receive, watch)
         else:
             scope[PRINCIPAL] = principal
             await self._limited(scope, receive, watch)
@@ -137,7 +137,7 @@ class _Watch:
         self.offered = (
             any(n == b"authorization" for n, _ in scope["headers"])
             or b"sig=" in scope["query_string"]
-            or scope["path"] in SECRET_PATHS
+            or takes_secrets(scope["path"])
         )
 
     async def __call__(self, message: Message) -> None:
@@ -171,7 +171,7 @@ class _Watch:
         scope = self._scope
         path = scope["path"]
         api = path.startswith(_NATIVE) or is_arm(path)
-        if not api and not path.startswith(_REGISTRY) and path not in SECRET_PATHS:
+        if not api and not path.startswith(_REGISTRY) and not takes_secrets(path):
             return
         need: Need | None = scope.get(NEED)
         changing = api and scope["method"] not in _READING and not (need and need.quiet)
@@ -196,13 +196,15 @@ class _Watch:
         )
 
 
-def _unauthorized(offered: bool) -> Denied:
+def _unauthorized(offered: bool, *, arm: bool) -> Denied:
     return Denied(
         "Unauthorized",
         "The request's token is not one of this server's, or is good no more."
         if offered
         else "The request has no token.",
-        hint="On this machine the SDK reads it from server.json; elsewhere set MOORING_TOKEN.",
+        hint="`mooring az-setup` signs az in again."
+        if arm
+        else "On this machine the SDK reads it from server.json; elsewhere set MOORING_TOKEN.",
     )
 
 

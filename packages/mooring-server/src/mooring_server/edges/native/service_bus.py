@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from mooring_server.edges.native.access import OWNER, READER, guarded_router, needs
+from mooring_server.edges.native.bus_schemas import KeyType, NamespaceSettings, QueueSettings, RuleSettings
 from mooring_server.edges.native.common import ROOT, Filter
-from mooring_server.edges.native.schemas import KeyType, NamespaceSettings, QueueSettings, RuleSettings
 from mooring_server.services.bus_entities import NamespaceRef
 from mooring_server.services.bus_rules import BusRules, Scope
 from mooring_server.services.bus_views import NamespaceView, QueueView, RuleKeysView, RuleView
