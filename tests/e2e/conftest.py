@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from storage_support import Account, install_azurite, running_azurite
 from support import WS, RunningServer, kill_all
 
 
@@ -49,3 +50,11 @@ def sdk_home(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("MOORING_ENDPOINT", raising=False)
     monkeypatch.delenv("MOORING_TOKEN", raising=False)
     return server.home
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """The reference for storage accounts."""
+    program = install_azurite(tmp_path_factory.mktemp("azurite"))
+    with running_azurite(program, tmp_path_factory.mktemp("azurite-data")) as account:
+        yield account

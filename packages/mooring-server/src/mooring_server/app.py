@@ -162,7 +162,7 @@ def create_app(
     install_error_handlers(app, home.path)
 
     app.include_router(server_edge.routes(home, started))
-    app.include_router(backup_edge.routes(lambda: Backup(home, store, context.retention)))
+    app.include_router(backup_edge.routes(lambda: Backup(home, store, context.retention, storage)))
     app.include_router(token_edge.routes(tokens, audit))
     if az is not None:
         app.include_router(az_edge.routes(az, identities.sign_ins.tenant))

@@ -21,12 +21,14 @@ from sqlalchemy import func, select
 import mooring_server
 from mooring_server.domain.errors import MooringError, NotFound
 from mooring_server.services.references import referenced
+from mooring_server.services.storage.backups import AccountCopies, copy_accounts
+from mooring_server.services.storage.open_accounts import OpenAccounts
 from mooring_server.settings import Home
 from mooring_server.store import archive
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import HEAD, Database, snapshot
 from mooring_server.store.retention import Retention
-from mooring_server.store.tables import Image, Model, Service, Workspace, now
+from mooring_server.store.tables import Image, Model, Service, StorageAccount, Workspace, now
 
 Summary = dict[str, Any]
 
@@ -39,8 +41,16 @@ class Backup:
         size: bytes of the archive.
     """
 
-    def __init__(self, home: Home, store: ContentStore, retention: Retention) -> None:
-        """Copies the database.
+    def __init__(
+        self, home: Home, store: ContentStore, retention: Retention, live: OpenAccounts | None = None
+    ) -> None:
+        """Copies the databases.
+
+        Args:
+            home: the data directory.
+            store: its content.
+            retention: keeps garbage collection away.
+            live: the running server's storage accounts, None when none runs.
 
         Raises:
             MooringError: ``BackupIncomplete`` when the store has lost something, ``DataTooNew``.
@@ -49,12 +59,13 @@ class Backup:
         self._retention: Retention | None = retention
         retention.hold()
         try:
-            database, self.summary, blobs = _snapshot(home, store)
+            database, self.summary, blobs, self._accounts = _snapshot(home, store, live)
             entries = [
                 _bytes(archive.SUMMARY, json.dumps(self.summary, indent=1).encode()),
                 _bytes(archive.SETTINGS, (home.path / "settings.json").read_bytes()),
                 archive.Entry(archive.DATABASE, _size(database), lambda: database),
                 *blobs,
+                *self._accounts.entries,
             ]
             self._database = database
             self.size = archive.archive_size(entries)
@@ -76,9 +87,13 @@ class Backup:
             retention.release()
             if hasattr(self, "_database"):
                 self._database.close()
+            if hasattr(self, "_accounts"):
+                self._accounts.close()
 
 
-def _snapshot(home: Home, store: ContentStore) -> tuple[BinaryIO, Summary, list[archive.Entry]]:
+def _snapshot(
+    home: Home, store: ContentStore, live: OpenAccounts | None
+) -> tuple[BinaryIO, Summary, list[archive.Entry], AccountCopies]:
     if not home.database.exists():
         raise NotFound(
             "NothingToBackUp",
@@ -94,10 +109,14 @@ def _snapshot(home: Home, store: ContentStore) -> tuple[BinaryIO, Summary, list[
         database = Database.open(path)  # of an older schema: the copy is brought to this one
         try:
             summary, blobs = _describe(database, store)
+            with database.read() as session:
+                accounts = [(a.name, a.uid) for a in session.scalars(select(StorageAccount))]
         finally:
             database.close()
-        # It goes on to exist while it is open, and cannot be left behind.
-        return path.open("rb"), summary, blobs
+        copies = copy_accounts(home.storage, accounts, live, Path(directory))
+        summary["storageBytes"] = sum(entry.size for entry in copies.entries)
+        # They go on to exist while they are open, and cannot be left behind.
+        return path.open("rb"), summary, blobs, copies
 
 
 def _describe(database: Database, store: ContentStore) -> tuple[Summary, list[archive.Entry]]:
@@ -110,6 +129,7 @@ def _describe(database: Database, store: ContentStore) -> tuple[Summary, list[ar
             table.__tablename__: session.scalar(select(func.count()).select_from(table))
             for table in (Workspace, Model, Image, Service)
         }
+        counts["storageAccounts"] = session.scalar(select(func.count()).select_from(StorageAccount))
     lost = [digest for digest in digests if not store.has(digest)]
     if lost:
         raise _incomplete(lost)

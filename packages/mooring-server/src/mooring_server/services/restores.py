@@ -26,10 +26,11 @@ from mooring_server.settings import Home, write_private
 from mooring_server.store import archive
 from mooring_server.store.content import disk_full
 from mooring_server.store.database import HEAD
+from mooring_server.store.storage import schema
 
 Progress = Callable[[int, int], None]
 _STAGING, _COMMIT = "restore", "commit"
-_PARTS = ("content", "services", "mooring.db", "settings.json")
+_PARTS = ("content", "services", "storage", "mooring.db", "settings.json")
 # What a data directory has before there is anything in it.
 _EMPTY = {"logs", "server.lock", "start.lock", _STAGING}
 _UID = re.compile(r"[0-9a-f]{32}")
@@ -146,6 +147,9 @@ def _prepare(staging: Path) -> list[str]:
     """Ready the database for another place and time; the names of services whose port somebody else has now."""
     (staging / "services").mkdir(mode=0o700)
     (staging / "content").mkdir(mode=0o700, exist_ok=True)
+    (staging / "storage").mkdir(mode=0o700, exist_ok=True)
+    for database in (staging / "storage").glob("*/account.db"):
+        _prepare_account(database)
     moved = []
     try:
         with closing(sqlite3.connect(staging / "mooring.db")) as connection:
@@ -177,6 +181,17 @@ def _prepare(staging: Path) -> list[str]:
     except (sqlite3.DatabaseError, ValueError, TypeError) as error:
         raise archive.damaged(f"its database cannot be used ({error})", archive.DATABASE) from error
     return sorted(moved)
+
+
+def _prepare_account(database: Path) -> None:
+    try:
+        with closing(sqlite3.connect(database)) as connection:
+            if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
+                raise archive.damaged("a storage account's database is not sound", database.parent.name)
+        schema.begin_again(database)
+    except sqlite3.DatabaseError as error:
+        what = f"a storage account's database cannot be used ({error})"
+        raise archive.damaged(what, database.parent.name) from error
 
 
 def _begin_again(connection: sqlite3.Connection) -> None:

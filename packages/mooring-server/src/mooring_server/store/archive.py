@@ -4,6 +4,8 @@
     settings.json                token and port
     mooring.db                   the database
     blobs/sha256/ab/<hex>        each blob that the database refers to
+    storage/<account>-<id>/account.db           what a storage account holds
+    storage/<account>-<id>/bodies/ab/<hex>      the bodies that it names
     end.json                     SHA-256 of all bytes before it; always the last, 512 bytes long
 
 Reading admits nothing but regular files with these names, each once, and interprets no extension of tar: nothing
@@ -29,6 +31,7 @@ _BLOCK = tarfile.BLOCKSIZE
 _NAME = re.compile(
     rf"{re.escape(SUMMARY)}|{re.escape(SETTINGS)}|{re.escape(DATABASE)}|{re.escape(END)}"
     r"|blobs/sha256/([0-9a-f]{2})/\1[0-9a-f]{62}"
+    r"|storage/[a-z0-9]{3,24}-[0-9a-f]{12}/(?:account\.db|bodies/([0-9a-f]{2})/\2[0-9a-f]{30})"
 )
 # What is read into memory as a whole.
 _SMALL = 1 << 20

@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 import mooring
-from mooring.cli import az_setup, backup, environment, image, model, serve, server, service, token, workspace
+from mooring.cli import (
+    az_setup,
+    backup,
+    environment,
+    functionapp,
+    image,
+    model,
+    resources,
+    serve,
+    server,
+    service,
+    storage,
+    token,
+    workspace,
+)
 from mooring.cli.session import Group
 
 HELP = """Deploy trained models with the Azure ML v1 workflow, on your own hardware.
@@ -56,6 +70,9 @@ app.add_typer(model.app, name="model")
 app.add_typer(service.app, name="service")
 app.add_typer(environment.app, name="environment")
 app.add_typer(image.app, name="image")
+app.add_typer(storage.app, name="storage")
+app.add_typer(functionapp.app, name="functionapp")
+resources.add(app)
 token.add(app)
 az_setup.add(app)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from mooring_server.services.checks import content, records, running
+from mooring_server.services.checks import content, records, running, storage
 from mooring_server.services.checks.finding import Finding, Report
 from mooring_server.settings import Home
 from mooring_server.store.content import ContentStore
@@ -49,6 +49,7 @@ def _look(home: Home, database: Database, *, deep: bool, since: float | None) ->
             found += records.operations(session) if live else ()
             report.checked = blobs.counts()
             found += running.services(session, home, live=live)
+            found += storage.accounts(session, home, deep=deep)
     found += running.leftovers(home, since=since if since is not None else float("inf"))
     return report
 

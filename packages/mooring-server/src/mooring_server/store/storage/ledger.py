@@ -83,7 +83,7 @@ class Ledger:
             int(meta["seq"]),
             str(meta["generation"]),
         )
-        self.bodies.sweep(self._referenced())
+        self.bodies.sweep(schema.references(self._writer))
 
     def etag(self, seq: int) -> str:
         """The ETag of what changed last by that number, without quotes."""
@@ -138,10 +138,6 @@ class Ledger:
         with suppress(queue.Empty):
             while True:
                 self._readers.get_nowait().close()
-
-    def _referenced(self) -> set[str]:
-        query = "SELECT file FROM extents WHERE file IS NOT NULL UNION SELECT file FROM pending WHERE file IS NOT NULL"
-        return {str(row[0]) for row in self._writer.execute(query)}
 
     def _drain(self) -> None:
         while True:

@@ -85,6 +85,12 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def references(connection: sqlite3.Connection) -> set[str]:
+    """Names of all bodies that blobs and blocks have."""
+    query = "SELECT file FROM extents WHERE file IS NOT NULL UNION SELECT file FROM pending WHERE file IS NOT NULL"
+    return {str(row[0]) for row in connection.execute(query)}
+
+
 def begin_again(path: Path) -> None:
     """Ready a copy for a life of its own (a restore): who follows changes must not take its numbers for those known."""
     with closing(sqlite3.connect(path)) as connection:
