@@ -49,7 +49,9 @@ def test_a_blob_becomes_a_blob_and_poison_blocks_nothing(app: App) -> None:
         storage.put("input", f"many/{number}.json", json.dumps({"x": number}).encode())
     storage.put("input", "a.json", b'{"x": 21}')
     until(
-        lambda: storage.read("output", "a_out.json"), lambda body: body == b'{"double": 42}', "the changed blob"
+        lambda: storage.read("output", "a_out.json"),
+        lambda body: body == b'{"double": 42}',
+        "the changed blob",
     )
     until(lambda: len(storage.names("output")), lambda count: count == 11, "all outputs")
     (message,) = until(storage.poison, len, "a poison message")
