@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -16,11 +17,11 @@ from mooring.cli.resources import list_of, place
 from mooring.cli.session import Session, command, group
 
 
-def _missing(row: dict[str, Any]) -> str:
+def _missing(row: Mapping[str, Any]) -> str:
     return " ".join(entry["message"] for entry in row["missing"])
 
 
-def _error(row: dict[str, Any]) -> str:
+def _error(row: Mapping[str, Any]) -> str:
     error = row["error"]
     return f"{error['code']}: {error['message']} {error['hint']}" if error else ""
 
