@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,9 @@ from support import RunningServer
 
 from azureml.contrib.functions import BLOB_TRIGGER
 from azureml.core import Workspace
+
+
+NUMBERS = itertools.count(1)
 
 
 @pytest.fixture
@@ -25,7 +31,8 @@ def app(sdk_home: Path, server: RunningServer, tmp_path: Path) -> Iterator[App]:
         input_path="input/{blobname}.json",
         output_path="output/{blobname}_out.json",
     )
-    jobs, storage = Storage(server, "webjobs1"), Storage(server, "trigger1")
+    # Names of a test's own: what a test before left must be no input.
+    jobs, storage = Storage(server, f"webjobs{next(NUMBERS)}"), Storage(server, f"trigger{next(NUMBERS)}")
     storage.containers("input", "output")
     app = App(server, "blobapp", storageAccount=jobs.name)
     app.storage = storage  # type: ignore[attr-defined]
@@ -66,3 +73,25 @@ def test_a_blob_becomes_a_blob_and_poison_blocks_nothing(app: App) -> None:
     }
     assert app.logs().count("ValueError: bad data") == 5
     until(app.show, lambda a: a["functions"]["score"]["state"] == "Running", "the trigger's state")
+
+
+def test_a_killed_host_and_a_new_revision_lose_nothing(app: App, server: RunningServer) -> None:
+    storage: Storage = app.storage  # type: ignore[attr-defined]
+    app.status("Running")
+    expected = set()
+    for name in ("before", "killed", "swapped"):
+        for number in range(15):
+            storage.put("input", f"{name}{number}.json", b'{"x": 1}')
+            expected.add(f"{name}{number}_out.json")
+        if name == "killed":
+            os.kill(front_of(server.home, "blobapp"), signal.SIGKILL)
+        if name == "swapped":
+            app.set(SOMETHING="new")
+    until(lambda: expected - storage.names("output"), lambda late: not late, "all outputs")
+    assert storage.poison() == []
+
+
+def front_of(home: Path, service: str) -> int:
+    """The process id of a service's front."""
+    states = [json.loads(path.read_text()) for path in (home / "services").glob("*/state.json")]
+    return int(next(state["front"]["pid"] for state in states if state["service"] == service))

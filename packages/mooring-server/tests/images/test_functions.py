@@ -61,7 +61,11 @@ if kind == "Http":
 else:
     given = meta.Datum(b"21", "bytes")
     converter = meta.get_binding_registry().get(binding[0]["type"])
-    metadata = {"Uri": meta.Datum("u", "string"), "BlobTrigger": meta.Datum("b", "string")}
+    metadata = {
+        "Uri": meta.Datum("u", "string"),
+        "BlobTrigger": meta.Datum("b", "string"),
+        "UserProperties": meta.Datum("{}", "json"),
+    }
     output = Out()
     module.main(converter.decode(given, trigger_metadata=metadata), output, Context())
     print(output.value.decode())
