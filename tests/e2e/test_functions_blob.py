@@ -16,7 +16,6 @@ from support import RunningServer
 from azureml.contrib.functions import BLOB_TRIGGER
 from azureml.core import Workspace
 
-
 NUMBERS = itertools.count(1)
 
 
