@@ -188,31 +188,32 @@ def create_app(  # noqa: PLR0915 - it assembles
     )
     install_error_handlers(app, home.path)
 
-    app.include_router(server_edge.routes(home, started))
-    app.include_router(backup_edge.routes(lambda: Backup(home, store, context.retention, storage)))
-    app.include_router(token_edge.routes(tokens, audit))
-    if az is not None:
-        app.include_router(az_edge.routes(az, identities.sign_ins.tenant))
-    app.include_router(check_edge.routes(home, context.db))
-    app.include_router(workspace_edge.routes(workspaces))
-    app.include_router(mlflow_edge.routes(workspaces, tracking, external_tracking(os.environ)))
-    app.include_router(model_edge.blob_routes(workspaces, store))
-    app.include_router(model_edge.model_routes(Models(context)))
-    app.include_router(model_edge.environment_routes(Environments(context)))
-    app.include_router(base_edge.routes(bases))
-    app.include_router(image_edge.routes(Images(context, operations)))
-    for collection in SCOPES:
-        services = Webservices(context, collection)
-        app.include_router(service_edge.routes(services, collection, place))
-    app.include_router(storage_edge.routes(accounts))
-    bus = ServiceBus.over(context, broker)
-    app.include_router(bus_edge.routes(bus))
-    app.include_router(operation_edge.routes(operations, context.signals))
-    app.include_router(registry_app(store, repositories, identities.authenticate_registry))
-    apps, plans = FunctionApps(context, accounts), Plans(context)
+    apps, plans, bus = FunctionApps(context, accounts), Plans(context), ServiceBus.over(context, broker)
     contents = [apps.delete_group, accounts.delete_group, plans.delete_group, bus.namespaces.delete_group]
     groups = ResourceGroups(context, contents)
-    app.include_router(function_edge.routes(groups, plans, apps, place))
+    routers = [
+        server_edge.routes(home, started),
+        backup_edge.routes(lambda: Backup(home, store, context.retention, storage)),
+        token_edge.routes(tokens, audit),
+        check_edge.routes(home, context.db),
+        workspace_edge.routes(workspaces),
+        mlflow_edge.routes(workspaces, tracking, external_tracking(os.environ)),
+        model_edge.blob_routes(workspaces, store),
+        model_edge.model_routes(Models(context)),
+        model_edge.environment_routes(Environments(context)),
+        base_edge.routes(bases),
+        image_edge.routes(Images(context, operations)),
+        *(service_edge.routes(Webservices(context, scope), scope, place) for scope in SCOPES),
+        storage_edge.routes(accounts),
+        bus_edge.routes(bus),
+        operation_edge.routes(operations, context.signals),
+        registry_app(store, repositories, identities.authenticate_registry),
+        function_edge.routes(groups, plans, apps, place),
+    ]
+    if az is not None:
+        routers.append(az_edge.routes(az, identities.sign_ins.tenant))
+    for router in routers:
+        app.include_router(router)
     add_arm(app, identities, ArmParts(groups, repositories, accounts, plans, apps, place, bus))
 
     install_openapi(app)

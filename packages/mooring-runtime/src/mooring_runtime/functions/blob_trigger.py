@@ -19,10 +19,10 @@ from mooring_runtime.functions.blob_source import Feed, Found, Listing
 from mooring_runtime.functions.pattern import check_paths
 from mooring_runtime.functions.problem import FunctionInvalid
 from mooring_runtime.functions.receipts import Receipts
+from mooring_runtime.functions.storage_problem import Trouble, account_of, explain, missing_container
 from mooring_runtime.functions.trigger import Event, Setup, TriggerState
 from mooring_runtime.storage.blobs import BlobItem, Blobs
 from mooring_runtime.storage.client import StorageError
-from mooring_runtime.storage.connection import ConnectionInvalid, StorageAccount, parse_connection
 from mooring_runtime.storage.http import Unreachable
 from mooring_runtime.storage.queues import Queues
 
@@ -33,10 +33,8 @@ _PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 # After a try that failed; Azure's host begins the next at once, too.
 _RETRY = (0.0, 0.2, 1.0, 3.0)
 _KEEP_SECONDS = 2.0
-_FORBIDDEN, _MISSING = 403, 404
 
 T = TypeVar("T")
-Trouble = StorageError | Unreachable | ValueError
 
 
 class Abandoned(Exception):
@@ -66,11 +64,11 @@ class BlobTrigger:
             settings.resolve(str(output.get("path", ""))),
         )
         name = str(function.trigger.get("connection") or "Storage")
-        account = _account(setup, name)
+        account = account_of(settings, name)
         self._source = Blobs(account)
-        self._output = Blobs(_account(setup, str(output.get("connection") or "Storage")))
+        self._output = Blobs(account_of(settings, str(output.get("connection") or "Storage")))
         self._queues = Queues(account)
-        self._host = Blobs(_account(setup, "Storage"))
+        self._host = Blobs(account_of(settings, "Storage"))
         self._id = f"Host.Functions.{function.name}"
         self._receipts = Receipts(self._host, setup.host_id, self._id, self._pattern.container)
         self._most_tries = setup.host.number("blobs", "maxDequeueCount", 5)
@@ -123,9 +121,7 @@ class BlobTrigger:
         kept = asyncio.get_running_loop().time()
         try:
             if not await self._source.has_container(container):
-                return StorageError(
-                    _MISSING, "ContainerNotFound", f"The container {container!r} does not exist."
-                )
+                return missing_container(container)
             if self._feed is None:
                 self._feed = await self._choose()
             async for page in self._feed.pages():
@@ -143,7 +139,7 @@ class BlobTrigger:
                     break
         except (StorageError, Unreachable, ValueError) as error:
             return error
-        return StorageError(_MISSING, "ContainerNotFound", f"The container {container!r} exists no more.")
+        return missing_container(container)
 
     async def _choose(self) -> Feed | Listing:
         """The feed where there is one; else lists. The same over interruptions: it knows what it has told."""
@@ -292,26 +288,7 @@ class BlobTrigger:
         else:
             self._progress.kept = place
 
-    def _report(self, error: Trouble, doing: str) -> None:
-        code, hint = "StorageNotReachable", "Start the storage service, or correct the connection string."
-        if isinstance(error, StorageError):
-            code, hint = "StorageRefused", f"See Azure's documentation of the error code {error.code}."
-            if error.code == "ContainerNotFound":
-                code = "TriggerContainerNotFound"
-                hint = f"Make it: az storage container create --name {self._pattern.container}."
-            elif error.status == _FORBIDDEN:
-                code = "StorageAuthenticationFailed"
-                hint = "The account key in the connection string is not this account's: set the app setting again."
-        self._setup.report(TriggerState("Waiting", code, f"{self._id}, {doing}: {error}", hint))
-
-
-def _account(setup: Setup, name: str) -> StorageAccount:
-    text = setup.settings.connection(name)
-    try:
-        return parse_connection(text)
-    except ConnectionInvalid as error:
-        raise FunctionInvalid(
-            "ConnectionStringInvalid",
-            f"The connection string in the app setting {name} cannot be used: {error}.",
-            "Set it to what `az storage account show-connection-string` prints.",
-        ) from error
+    def _report(self, trouble: Trouble, doing: str) -> None:
+        problem = explain(trouble, self._pattern.container)
+        message = f"{self._id}, {doing}: {problem.message}"
+        self._setup.report(TriggerState("Waiting", problem.code, message, problem.hint))

@@ -144,7 +144,7 @@ def missing(image: str, settings: Mapping[str, str]) -> list[Missing]:
             name,
             f"The app setting {name} is missing: {what}.",
             f"Set it: mooring functionapp config container set {option} ...; "
-            "`mooring workspace registry-credentials` or `az acr credential show` prints it.",
+            "`az acr credential show` and package.get_container_registry() tell it.",
         )
         for name, what, option in wanted
         if find_setting(settings, name) is None

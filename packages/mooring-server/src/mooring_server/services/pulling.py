@@ -62,7 +62,7 @@ class Puller:
             raise PhaseFailed(
                 "RegistryCredentialsWrong",
                 f"The registry {reference.host} does not let user {user!r} in with the password that is set.",
-                hint="`mooring workspace registry-credentials` or `az acr credential show` prints user and password; "
+                hint="`az acr credential show` and package.get_container_registry() tell user and password; "
                 "set them: mooring functionapp config container set --registry-username ... "
                 "--registry-password ...",
                 phase="Pull",

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mooring.cli import workspaces as places
+
+if TYPE_CHECKING:
+    from mooring.sdk.http import Http
+
+
+def server() -> Http:
+    """The server that the configuration names, else the local one."""
+    from mooring.sdk.connection import configured
+    from mooring.sdk.http import Http
+    from mooring.sdk.local_server import ensure_server
+
+    config = places.nearest_config()
+    return Http(configured(config.settings if config else None) or ensure_server())
 
 
 def call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -14,12 +27,8 @@ def call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         MooringError: what the server says.
     """
     from mooring.sdk.client import ROOT
-    from mooring.sdk.connection import configured
-    from mooring.sdk.http import Http
-    from mooring.sdk.local_server import ensure_server
 
-    config = places.nearest_config()
-    http = Http(configured(config.settings if config else None) or ensure_server())
+    http = server()
     try:
         return http.json(method, ROOT + path, body=body)[0]
     finally:

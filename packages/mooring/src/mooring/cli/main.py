@@ -13,8 +13,10 @@ from mooring.cli import (
     backup,
     base,
     environment,
+    functionapp,
     image,
     model,
+    resources,
     serve,
     server,
     service,
@@ -73,6 +75,8 @@ app.add_typer(image.app, name="image")
 app.add_typer(servicebus.app, name="servicebus")
 base.add(app)
 app.add_typer(storage.app, name="storage")
+app.add_typer(functionapp.app, name="functionapp")
+resources.add(app)
 token.add(app)
 az_setup.add(app)
 

@@ -8,12 +8,12 @@ import typer
 
 from mooring.cli import storage_blobs
 from mooring.cli import workspaces as places
+from mooring.cli.calls import call
 from mooring.cli.confirm import confirm
 from mooring.cli.options import DryRun, Tags, Text, Yes, key_values
 from mooring.cli.output import Columns
 from mooring.cli.session import Session, command, group
 from mooring.cli.storage_places import find, path_of
-from mooring.cli.calls import call
 
 ACCOUNTS: Columns = (
     ("Name", "name"),

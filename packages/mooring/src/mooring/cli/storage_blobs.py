@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mooring.cli.calls import call
 from mooring.cli.confirm import confirm
 from mooring.cli.options import DryRun, Number, Text, Yes
 from mooring.cli.output import Columns
 from mooring.cli.session import Session, command, group
 from mooring.cli.storage_places import find
-from mooring.cli.calls import call
 
 if TYPE_CHECKING:
     from mooring.sdk.storage import BlobStorage

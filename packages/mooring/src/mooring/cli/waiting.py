@@ -12,6 +12,7 @@ from mooring.cli.progress import Phases
 
 if TYPE_CHECKING:
     from mooring.cli.session import Session
+    from mooring.sdk.http import Http
     from mooring.sdk.webservice import Webservice
     from mooring.sdk.workspace import Workspace
 
@@ -112,14 +113,25 @@ def logs(service: Webservice, lines: int, *, init: bool) -> str:
 def follow_logs(service: Webservice, lines: int) -> None:
     """Print the log as it grows, until the service is gone or Ctrl+C."""
     from mooring.sdk.client import part
-    from mooring.sdk.http import http_client
 
     client = service.workspace.mooring
-    path = f"{client.base}{service.collection}/{part(service.name)}/logs"
-    request = client.http.build("GET", path, params={"tail": lines, "follow": "true"})
+    follow(client.http, f"{client.base}{service.collection}/{part(service.name)}/logs", lines)
+
+
+def follow(http: Http, path: str, lines: int) -> None:
+    """Print a log as it grows, until there is nothing more or Ctrl+C.
+
+    Args:
+        http: the server.
+        path: of the log.
+        lines: begin with the last so many.
+    """
+    from mooring.sdk.http import http_client
+
+    request = http.build("GET", path, params={"tail": lines, "follow": "true"})
     # A quiet service writes nothing for hours: that is no reason to stop reading.
     request.extensions["timeout"] = {**request.extensions.get("timeout", {}), "read": None}
-    with http_client(client.http.connection.endpoint, client.http.connection) as connection:
+    with http_client(http.connection.endpoint, http.connection) as connection:
         answer = connection.send(request, stream=True)
         try:
             answer.raise_for_status()
