@@ -120,9 +120,9 @@ class ServiceBusTrigger:
                     receiver, sender = await self._connect(stack)
                     self._setup.report(TriggerState("Running"))
                     misses = 0
-                    if await self._take(receiver, sender):
-                        return
-            except (ServiceBusError, OSError, ValueError) as error:
+                    await self._take(receiver, sender)
+                    return
+            except (ServiceBusError, OSError, ValueError) as error:  # noqa: PERF203 - connections break
                 self._setup.report(_waiting(self._input.name, error))
                 pause = _PAUSES[min(misses, len(_PAUSES) - 1)]
                 misses += 1
@@ -140,14 +140,11 @@ class ServiceBusTrigger:
         await stack.enter_async_context(out)
         return receiver, await stack.enter_async_context(out.get_queue_sender(self._output.name))
 
-    async def _take(self, receiver: ServiceBusReceiver, sender: ServiceBusSender | None) -> bool:
-        """Messages until the trigger ends, or this call is one too many: then true."""
-        while not self._ending.is_set():
-            if len(self._calls) > self._wanted():
-                return True
+    async def _take(self, receiver: ServiceBusReceiver, sender: ServiceBusSender | None) -> None:
+        """Messages until the trigger ends, or this call is one too many."""
+        while not self._ending.is_set() and len(self._calls) <= self._wanted():
             for message in await receiver.receive_messages(1, max_wait_time=_WAIT_SECONDS):
                 await self._run(receiver, sender, message)
-        return True
 
     async def _run(
         self,
@@ -245,20 +242,20 @@ def _waiting(queue: str, error: Exception) -> TriggerState:
     if isinstance(error, MessagingEntityNotFoundError):
         return TriggerState(
             "Waiting",
-            "TriggerQueueNotFound",
-            f"The queue {queue!r}, or the output queue, does not exist: {error}",
-            "Create it: mooring servicebus queue create.",
+            code="TriggerQueueNotFound",
+            message=f"The queue {queue!r}, or the output queue, does not exist: {error}",
+            hint="Create it: mooring servicebus queue create.",
         )
     if isinstance(error, ServiceBusAuthenticationError | ServiceBusAuthorizationError):
         return TriggerState(
             "Waiting",
-            "TriggerNotAuthorized",
-            f"The namespace refuses the connection string for the queue {queue!r}: {error}",
-            "It needs the rights Listen (input) and Send (output); set the app setting to one that has them.",
+            code="TriggerNotAuthorized",
+            message=f"The namespace refuses the connection string for the queue {queue!r}: {error}",
+            hint="It needs the rights Listen (input) and Send (output); set the app setting to one that has them.",
         )
     return TriggerState(
         "Waiting",
-        "TriggerNotConnected",
-        f"The queue {queue!r} cannot be reached: {error}",
-        "It is tried again by itself; check the connection string and the broker.",
+        code="TriggerNotConnected",
+        message=f"The queue {queue!r} cannot be reached: {error}",
+        hint="It is tried again by itself; check the connection string and the broker.",
     )
