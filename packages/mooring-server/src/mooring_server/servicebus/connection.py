@@ -7,7 +7,7 @@ import logging
 from contextlib import suppress
 from typing import Any
 
-from proton import Collector, Endpoint, Event, Transport, TransportException
+from proton import Collector, Endpoint, Event, ProtonException, Transport
 from proton import Connection as Engine
 
 from mooring_server.domain.servicebus import LISTEN, RIGHTS, SEND
@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
             for frame, message_format in self._frames.feed(data):
                 self._format = message_format
                 self._push(frame)
-        except (Malformed, TransportException) as error:
+        except (Malformed, ProtonException) as error:
             log.info("a client broke the protocol: %s", error)
             self._pump()
             self.abort()
@@ -147,6 +147,8 @@ class Connection(asyncio.Protocol):
     def pending(self, size: int) -> None:
         """So many bytes more (or less) are on their way to disk."""
         self._pending += size
+        if self.closed:
+            return
         reading = self._socket.is_reading()
         if self._pending > _MAX_PENDING and reading:
             self._socket.pause_reading()
@@ -164,6 +166,13 @@ class Connection(asyncio.Protocol):
         self._scheduled = False
         if self.closed:
             return
+        try:
+            self._exchange()
+        except ProtonException:
+            log.exception("a connection is dropped")
+            self.abort()
+
+    def _exchange(self) -> None:
         self._handle_events()
         while not self._paused:
             size = self._amqp.pending()

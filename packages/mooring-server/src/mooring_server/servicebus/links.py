@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from proton import Condition, Delivery, Endpoint
+from proton import Condition, Delivery, Endpoint, ProtonException
 
 from mooring_server.servicebus import sas
 from mooring_server.servicebus.broker import MAX_MESSAGE, Node, Refused
@@ -17,6 +18,7 @@ from mooring_server.servicebus.sections import Request, messages_of, read_reques
 if TYPE_CHECKING:
     from mooring_server.servicebus.connection import Connection
 
+log = logging.getLogger("mooring.servicebus")
 # Messages that a sender may have on their way to disk.
 CREDIT = 500
 # Deliveries that a receiver may leave unsettled, whatever credit it gives; Azure's clients prefetch at most 2047.
@@ -173,12 +175,18 @@ class Outgoing:
             self._reserved -= 1
         if self.connection.closed or not self.link.state & Endpoint.LOCAL_ACTIVE:
             return
-        delivery = self.link.delivery((token or uuid.uuid4()).bytes_le)
-        delivery.token = token
-        self.link.stream(data)
-        self.link.advance()
+        try:
+            delivery = self.link.delivery((token or uuid.uuid4()).bytes_le)
+            delivery.token = token
+            self.link.stream(data)
+            self.link.advance()
+        except ProtonException:  # it concerns this client, not the one whose call led here
+            log.exception("a connection is dropped")
+            self.connection.abort()
+            return
         if token is None:
             delivery.settle()
+            self.drain()
         self.connection.changed()
 
     def drain(self) -> None:

@@ -3,7 +3,8 @@
     mooring-backup.json          what it is and holds; always the first
     settings.json                token and port
     mooring.db                   the database
-    servicebus.db                messages of the Service Bus broker, if it ever ran
+    servicebus.db                messages of the Service Bus broker, if it ever ran,
+    servicebus.port              and its port, which connection strings name
     blobs/sha256/ab/<hex>        each blob that the database refers to
     end.json                     SHA-256 of all bytes before it; always the last, 512 bytes long
 
@@ -24,12 +25,13 @@ from typing import BinaryIO
 from mooring_server.domain.errors import InvalidRequest, MooringError
 
 SUMMARY, SETTINGS, DATABASE, END = "mooring-backup.json", "settings.json", "mooring.db", "end.json"
-MESSAGES = "servicebus.db"
+MESSAGES, PORT = "servicebus.db", "servicebus.port"
 FORMAT = 1
 CHUNK = 1 << 20
 _BLOCK = tarfile.BLOCKSIZE
 _NAME = re.compile(
-    rf"{re.escape(SUMMARY)}|{re.escape(SETTINGS)}|{re.escape(DATABASE)}|{re.escape(MESSAGES)}|{re.escape(END)}"
+    rf"{re.escape(SUMMARY)}|{re.escape(SETTINGS)}|{re.escape(DATABASE)}|{re.escape(MESSAGES)}"
+    rf"|{re.escape(PORT)}|{re.escape(END)}"
     r"|blobs/sha256/([0-9a-f]{2})/\1[0-9a-f]{62}"
 )
 # What is read into memory as a whole.
