@@ -117,13 +117,13 @@ def create_app(  # noqa: PLR0915 - it assembles
         sign=partial(signature, token.encode()),
     )
     operations = Operations(context)
-    workspaces, repositories = Workspaces(context), Repositories(context)
+    tracking = TrackingServer(home.path / "mlflow", home.path / "logs" / "mlflow.log")
+    workspaces, repositories = Workspaces(context, tracking.forget), Repositories(context)
     accounts = StorageAccounts(context)
     builder = ImageBuilder(store, home.cache)
     unpacker = Unpacker(store, home.cache / "unpacked")
     sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
     target = ProcessTarget(home.services, unpacker, sandbox=sandbox)
-    tracking = TrackingServer(home.path / "mlflow", home.path / "logs" / "mlflow.log")
     broker = BrokerProcess(
         home.bus,
         home.path / "logs" / "servicebus.log",

@@ -2,7 +2,7 @@
 
 The database is copied first, as it is at one instant. What it refers to was complete in the content store at that
 instant, and blobs never change; as nothing is collected until the backup has ended, all of it is in the archive
-whatever happens meanwhile.
+whatever happens meanwhile. MLflow's runs and artifacts are taken after it: no run of a workspace is missing.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from sqlalchemy import func, select
 import mooring_server
 from mooring_server.domain.errors import MooringError, NotFound
 from mooring_server.services.references import referenced
+from mooring_server.services.tracking_data import TrackingData
 from mooring_server.settings import Home
 from mooring_server.store import archive
 from mooring_server.store.content import ContentStore
@@ -46,14 +47,17 @@ class Backup:
             MooringError: ``BackupIncomplete`` when the store has lost something, ``DataTooNew``.
         """
         self._lock = threading.Lock()
-        self._files: list[BinaryIO] = []
         self._retention: Retention | None = retention
+        self._open: list[BinaryIO | TrackingData] = []
         retention.hold()
         try:
             database, self.summary, blobs = _snapshot(home, store)
-            self._files.append(database)
+            self._open.append(database)
             messages = _messages(home)
-            self._files += messages
+            self._open += messages
+            tracked = TrackingData(home)
+            self._open.append(tracked)
+            self.summary["artifacts"] = tracked.artifacts
             entries = [
                 _bytes(archive.SUMMARY, json.dumps(self.summary, indent=1).encode()),
                 _bytes(archive.SETTINGS, (home.path / "settings.json").read_bytes()),
@@ -61,6 +65,7 @@ class Backup:
                 *(_file(archive.MESSAGES, file) for file in messages),
                 *_port(home),
                 *blobs,
+                *tracked.entries,
             ]
             self.size = archive.archive_size(entries)
             self._pieces = archive.pieces(entries)
@@ -79,8 +84,8 @@ class Backup:
             retention, self._retention = self._retention, None
         if retention is not None:
             retention.release()
-            for file in self._files:
-                file.close()
+            for opened in self._open:
+                opened.close()
 
 
 def _snapshot(home: Home, store: ContentStore) -> tuple[BinaryIO, Summary, list[archive.Entry]]:

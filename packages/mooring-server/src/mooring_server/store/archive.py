@@ -6,6 +6,7 @@
     servicebus.db                messages of the Service Bus broker, if it ever ran,
     servicebus.port              and its port, which connection strings name
     blobs/sha256/ab/<hex>        each blob that the database refers to
+    mlflow/...                   runs and artifacts, once MLflow is used (`services.tracking_data`)
     end.json                     SHA-256 of all bytes before it; always the last, 512 bytes long
 
 Reading admits nothing but regular files with these names, each once, and interprets no extension of tar: nothing
@@ -32,7 +33,7 @@ _BLOCK = tarfile.BLOCKSIZE
 _NAME = re.compile(
     rf"{re.escape(SUMMARY)}|{re.escape(SETTINGS)}|{re.escape(DATABASE)}|{re.escape(MESSAGES)}"
     rf"|{re.escape(PORT)}|{re.escape(END)}"
-    r"|blobs/sha256/([0-9a-f]{2})/\1[0-9a-f]{62}"
+    r"|blobs/sha256/([0-9a-f]{2})/\1[0-9a-f]{62}|mlflow/(?:mlflow\.db|paths\.jsonl|files/[0-9]{1,9})"
 )
 # What is read into memory as a whole.
 _SMALL = 1 << 20
@@ -58,6 +59,11 @@ def blob_name(digest: str) -> str:
     """Where the blob ``sha256:<hex>`` lies in an archive."""
     name = digest.partition(":")[2]
     return f"blobs/sha256/{name[:2]}/{name}"
+
+
+def artifact_name(number: int) -> str:
+    """Where an artifact of MLflow's lies in an archive."""
+    return f"mlflow/files/{number}"
 
 
 def archive_size(entries: Iterable[Entry]) -> int:
