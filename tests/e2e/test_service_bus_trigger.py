@@ -217,7 +217,9 @@ def test_a_killed_host_loses_none(bus: BusServer) -> None:
         host = subprocess.Popen(command)
         try:
             eventually(
-                lambda n=before: bus.counts(target)["activeMessageCount"] >= min(n + 40, total), "answers", 120
+                lambda n=before: bus.counts(target)["activeMessageCount"] >= min(n + 40, total),
+                "answers",
+                120,
             )
         finally:
             host.kill()

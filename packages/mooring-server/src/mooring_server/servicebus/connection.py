@@ -126,6 +126,8 @@ class Connection(asyncio.Protocol):
         for grant in old.values():
             with suppress(sas.BadToken):
                 self.accept(grant.token)
+        if old and not self.grants:
+            self.since = self.hub.broker.clock()  # its links are told why; it may show another token
 
     def accept(self, token: str) -> None:
         """Take note of what a token gives.
@@ -245,7 +247,10 @@ class Connection(asyncio.Protocol):
         elif path.endswith(MANAGEMENT):
             self._attach(link, Requests(self, link, path, self._managed(path.removesuffix(MANAGEMENT))))
         elif link.is_sender:
-            self._attach(link, Outgoing(self, link, self._node(path, address, LISTEN)))
+            node = self._node(path, address, LISTEN)
+            if _wants_session(link):
+                raise Refused("amqp:not-allowed", "There are no sessions here: receive without a session id.")
+            self._attach(link, Outgoing(self, link, node))
         else:
             try:
                 self._attach(link, Incoming(self, link, self._node(path, address, SEND)))
@@ -319,6 +324,12 @@ class Connection(asyncio.Protocol):
             del self.replies[end.path]
         if not isinstance(end, Outgoing) and end is not None:
             end.discard()
+
+
+def _wants_session(link: Any) -> bool:
+    filters = link.remote_source.filter
+    filters.rewind()
+    return filters.next() is not None and "session-filter" in str(filters.get_object())
 
 
 _HANDLERS = {

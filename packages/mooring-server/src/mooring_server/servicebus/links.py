@@ -43,6 +43,7 @@ class _Receiving:
         self.connection, self.link = connection, link
         self._pieces: list[bytes] = []
         self._size = 0
+        self._too_large = False
         self._format = 0
 
     def collect(self, delivery: Any, message_format: int) -> tuple[bytes, int] | None:
@@ -51,7 +52,7 @@ class _Receiving:
         Raises:
             Refused: it is larger than allowed.
         """
-        if not self._pieces:
+        if not self._size:
             self._format = message_format
         if delivery.aborted:
             self.discard()
@@ -59,26 +60,31 @@ class _Receiving:
             return None
         data = self.link.recv(delivery.pending) if delivery.pending else b""
         if data:
-            self._pieces.append(data)
             self._size += len(data)
-        crowded = bool(data) and self.connection.too_much(len(data))
-        if self._size > self.limit or crowded:
-            self.discard()
+            self._pieces.append(data)
+            # What is too large is read to its end, and kept no more: refusing it sooner would mean to close the link,
+            # of which pyamqp makes "unknown error".
+            crowded = self.connection.too_much(len(data))
+            if self._size > self.limit or crowded:
+                self._too_large = True
+                self.connection.too_much(-sum(map(len, self._pieces)))
+                self._pieces = []
+        if delivery.partial:
+            return None
+        self.link.advance()
+        whole, too_large = b"".join(self._pieces), self._too_large
+        self.discard()
+        if too_large:
             raise Refused(
                 "amqp:link:message-size-exceeded",
                 f"The message is too large; {self.limit:,} bytes are the most.",
             )
-        if delivery.partial:
-            return None
-        whole = b"".join(self._pieces)
-        self.discard()
-        self.link.advance()
         return whole, self._format
 
     def discard(self) -> None:
         """Forget what is there of a delivery."""
-        self.connection.too_much(-self._size)
-        self._pieces, self._size = [], 0
+        self.connection.too_much(-sum(map(len, self._pieces)))
+        self._pieces, self._size, self._too_large = [], 0, False
 
 
 class Incoming(_Receiving):
@@ -90,7 +96,11 @@ class Incoming(_Receiving):
 
     def received(self, delivery: Any, message_format: int) -> None:
         """Take what came; it is acknowledged when it is on disk."""
-        whole = self.collect(delivery, message_format)
+        try:
+            whole = self.collect(delivery, message_format)
+        except Refused as error:
+            self._reject(delivery, error)
+            return
         if whole is None:
             return
         size = len(whole[0])
@@ -260,15 +270,16 @@ class Requests(_Receiving):
 
     def received(self, delivery: Any, _format: int) -> None:
         """Do what the request asks."""
-        whole = self.collect(delivery, 0)
-        if whole is None:
-            return
         try:
-            request = read_request(whole[0])
-        except Malformed as error:
-            delivery.local.condition = Condition("amqp:decode-error", str(error))
+            whole = self.collect(delivery, 0)
+            request = read_request(whole[0]) if whole is not None else None
+        except (Malformed, Refused) as error:
+            condition = error.condition if isinstance(error, Refused) else "amqp:decode-error"
+            delivery.local.condition = Condition(condition, str(error))
             delivery.update(Delivery.REJECTED)
             delivery.settle()
+            return
+        if request is None:
             return
         delivery.update(Delivery.ACCEPTED)
         delivery.settle()
