@@ -92,7 +92,9 @@ def _begin() -> None:
     sys.stdin.readline()
 
 
-def run(server: BusServer, name: str, connection: str, jobs: list[tuple[str, str, int]], total: int) -> list[float]:
+def run(
+    server: BusServer, name: str, connection: str, jobs: list[tuple[str, str, int]], total: int
+) -> list[float]:
     """Begin all clients at once, print the row; the seconds of single messages."""
     command = [sys.executable, "-m", "benchmarks.servicebus", "--work"]
     clients = [
@@ -142,8 +144,20 @@ def main() -> None:
             each = count // clients
             word = f"{clients} client{'s' if clients > 1 else ''}"
             queue = server.queue(f"one-{clients}", lockDuration="PT5M")
-            run(server, f"send, one after the other, {word}", connection, [("send", queue, each)] * clients, count)
-            run(server, f"receive and complete, {word}", connection, [("receive", queue, each)] * clients, count)
+            run(
+                server,
+                f"send, one after the other, {word}",
+                connection,
+                [("send", queue, each)] * clients,
+                count,
+            )
+            run(
+                server,
+                f"receive and complete, {word}",
+                connection,
+                [("receive", queue, each)] * clients,
+                count,
+            )
             queue = server.queue(f"many-{clients}")
             jobs = [("batch", queue, count * 5 // clients // BATCH * BATCH)] * clients
             run(server, f"send in batches of {BATCH}, {word}", connection, jobs, sum(job[2] for job in jobs))
@@ -160,11 +174,15 @@ def main() -> None:
             for _ in range(options.queued // 500):
                 sender.send_messages([ServiceBusMessage(BODY) for _ in range(500)])
         full = memory(server.broker())
-        print(f"memory: {empty:.0f} MB before, {full:.0f} MB with {options.queued:,} messages of 1 KB more queued")
+        print(
+            f"memory: {empty:.0f} MB before, {full:.0f} MB with {options.queued:,} messages of 1 KB more queued"
+        )
 
 
 def _options() -> Any:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--messages", type=int, default=2000)
     parser.add_argument("--queued", type=int, default=100_000)
     return parser.parse_args()
