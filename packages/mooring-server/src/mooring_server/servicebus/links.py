@@ -6,7 +6,7 @@ import logging
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from proton import Condition, Delivery, Endpoint, ProtonException
+from proton import Condition, Delivery, Endpoint, ProtonException, symbol
 
 from mooring_server.servicebus import sas
 from mooring_server.servicebus.broker import MAX_MESSAGE, Node, Refused
@@ -30,8 +30,13 @@ _MAX_REQUEST = 64 << 10
 
 def refuse(link: Any, error: Refused) -> None:
     """Close a link and say why."""
-    link.condition = Condition(error.condition, error.text)
+    link.condition = _condition(error)
     link.close()
+
+
+def _condition(error: Refused) -> Condition:
+    """With some info, always: pyamqp reads it of a rejected message without looking whether it is there."""
+    return Condition(error.condition, error.text, {symbol("broker"): "mooring"})
 
 
 class _Receiving:
@@ -119,7 +124,7 @@ class Incoming(_Receiving):
             self.connection.pending(size)
 
     def _reject(self, delivery: Any, error: Refused) -> None:
-        delivery.local.condition = Condition(error.condition, error.text)
+        delivery.local.condition = _condition(error)
         self._answer(delivery, Delivery.REJECTED)
 
     def _answer(self, delivery: Any, outcome: Any) -> None:
@@ -146,7 +151,7 @@ class Refusing(_Receiving):
     def received(self, delivery: Any, _format: int) -> None:
         """Refuse it."""
         self.discard()
-        delivery.local.condition = Condition(self._error.condition, self._error.text)
+        delivery.local.condition = _condition(self._error)
         delivery.update(Delivery.REJECTED)
         delivery.settle()
         refuse(self.link, self._error)
@@ -234,7 +239,7 @@ class Outgoing:
         try:
             self.connection.hub.broker.settle(self.node, change, lambda: self._answer(delivery, state))
         except LockLost:
-            delivery.local.condition = Condition(LOCK_LOST.condition, LOCK_LOST.text)
+            delivery.local.condition = _condition(LOCK_LOST)
             self._answer(delivery, Delivery.REJECTED)
 
     def _answer(self, delivery: Any, outcome: Any) -> None:
@@ -274,8 +279,8 @@ class Requests(_Receiving):
             whole = self.collect(delivery, 0)
             request = read_request(whole[0]) if whole is not None else None
         except (Malformed, Refused) as error:
-            condition = error.condition if isinstance(error, Refused) else "amqp:decode-error"
-            delivery.local.condition = Condition(condition, str(error))
+            why = error if isinstance(error, Refused) else Refused("amqp:decode-error", str(error))
+            delivery.local.condition = _condition(why)
             delivery.update(Delivery.REJECTED)
             delivery.settle()
             return
