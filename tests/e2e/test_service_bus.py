@@ -343,6 +343,15 @@ def test_namespaces_do_not_see_each_other(bus: BusServer, connection: str, queue
     bus.client.delete(path)
 
 
+def test_sessions_are_refused(connection: str, queue: str) -> None:
+    with (
+        client(connection, retry_total=0) as sdk,
+        pytest.raises(exceptions.ServiceBusError, match="sessions"),
+        sdk.get_queue_receiver(queue, session_id="mine", max_wait_time=5) as receiver,
+    ):
+        receiver.receive_messages()
+
+
 def test_a_full_queue(bus: BusServer, connection: str) -> None:
     name = bus.queue("full", maxSizeInMegabytes=1)
     send(connection, name, b"x" * 900_000, b"x" * 200_000)

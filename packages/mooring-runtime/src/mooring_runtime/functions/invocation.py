@@ -76,6 +76,7 @@ class Invocation:
         headers = [["content-length", str(len(event.body))]]
         if event.content_type is not None:
             headers.append(["content-type", event.content_type])
+        headers += [[name, value] for name, value in event.headers]
         head: dict[str, Any] = {
             "id": self.request_id,
             "method": "POST",

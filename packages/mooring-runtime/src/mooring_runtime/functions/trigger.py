@@ -27,12 +27,14 @@ class Event:
         body: ``run(data)`` gets it as text, ``run(request)`` below ``@rawhttp`` as it is.
         content_type: what ``@rawhttp`` sees as header; None for none.
         origin: where it came from, for the log: ``input/a.json``.
+        headers: what else ``@rawhttp`` sees as headers, ASCII.
     """
 
     invocation_id: str
     body: bytes
     content_type: str | None
     origin: str
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import logging
 from contextlib import suppress
 from typing import Any
 
-from proton import Collector, Endpoint, Event, Transport, TransportException
+from proton import Collector, Endpoint, Event, ProtonException, Transport
 from proton import Connection as Engine
 
 from mooring_server.domain.servicebus import LISTEN, RIGHTS, SEND
@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
             for frame, message_format in self._frames.feed(data):
                 self._format = message_format
                 self._push(frame)
-        except (Malformed, TransportException) as error:
+        except (Malformed, ProtonException) as error:
             log.info("a client broke the protocol: %s", error)
             self._pump()
             self.abort()
@@ -126,6 +126,8 @@ class Connection(asyncio.Protocol):
         for grant in old.values():
             with suppress(sas.BadToken):
                 self.accept(grant.token)
+        if old and not self.grants:
+            self.since = self.hub.broker.clock()  # its links are told why; it may show another token
 
     def accept(self, token: str) -> None:
         """Take note of what a token gives.
@@ -147,6 +149,8 @@ class Connection(asyncio.Protocol):
     def pending(self, size: int) -> None:
         """So many bytes more (or less) are on their way to disk."""
         self._pending += size
+        if self.closed:
+            return
         reading = self._socket.is_reading()
         if self._pending > _MAX_PENDING and reading:
             self._socket.pause_reading()
@@ -164,6 +168,13 @@ class Connection(asyncio.Protocol):
         self._scheduled = False
         if self.closed:
             return
+        try:
+            self._exchange()
+        except ProtonException:
+            log.exception("a connection is dropped")
+            self.abort()
+
+    def _exchange(self) -> None:
         self._handle_events()
         while not self._paused:
             size = self._amqp.pending()
@@ -236,7 +247,10 @@ class Connection(asyncio.Protocol):
         elif path.endswith(MANAGEMENT):
             self._attach(link, Requests(self, link, path, self._managed(path.removesuffix(MANAGEMENT))))
         elif link.is_sender:
-            self._attach(link, Outgoing(self, link, self._node(path, address, LISTEN)))
+            node = self._node(path, address, LISTEN)
+            if _wants_session(link):
+                raise Refused("amqp:not-allowed", "There are no sessions here: receive without a session id.")
+            self._attach(link, Outgoing(self, link, node))
         else:
             try:
                 self._attach(link, Incoming(self, link, self._node(path, address, SEND)))
@@ -310,6 +324,12 @@ class Connection(asyncio.Protocol):
             del self.replies[end.path]
         if not isinstance(end, Outgoing) and end is not None:
             end.discard()
+
+
+def _wants_session(link: Any) -> bool:
+    filters = link.remote_source.filter
+    filters.rewind()
+    return filters.next() is not None and "session-filter" in str(filters.get_object())
 
 
 _HANDLERS = {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from proton import Condition, Delivery, Endpoint
+from proton import Condition, Delivery, Endpoint, ProtonException, symbol
 
 from mooring_server.servicebus import sas
 from mooring_server.servicebus.broker import MAX_MESSAGE, Node, Refused
@@ -17,6 +18,7 @@ from mooring_server.servicebus.sections import Request, messages_of, read_reques
 if TYPE_CHECKING:
     from mooring_server.servicebus.connection import Connection
 
+log = logging.getLogger("mooring.servicebus")
 # Messages that a sender may have on their way to disk.
 CREDIT = 500
 # Deliveries that a receiver may leave unsettled, whatever credit it gives; Azure's clients prefetch at most 2047.
@@ -28,8 +30,13 @@ _MAX_REQUEST = 64 << 10
 
 def refuse(link: Any, error: Refused) -> None:
     """Close a link and say why."""
-    link.condition = Condition(error.condition, error.text)
+    link.condition = _condition(error)
     link.close()
+
+
+def _condition(error: Refused) -> Condition:
+    """With some info, always: pyamqp reads it of a rejected message without looking whether it is there."""
+    return Condition(error.condition, error.text, {symbol("broker"): "mooring"})
 
 
 class _Receiving:
@@ -41,6 +48,7 @@ class _Receiving:
         self.connection, self.link = connection, link
         self._pieces: list[bytes] = []
         self._size = 0
+        self._too_large = False
         self._format = 0
 
     def collect(self, delivery: Any, message_format: int) -> tuple[bytes, int] | None:
@@ -49,7 +57,7 @@ class _Receiving:
         Raises:
             Refused: it is larger than allowed.
         """
-        if not self._pieces:
+        if not self._size:
             self._format = message_format
         if delivery.aborted:
             self.discard()
@@ -57,26 +65,31 @@ class _Receiving:
             return None
         data = self.link.recv(delivery.pending) if delivery.pending else b""
         if data:
-            self._pieces.append(data)
             self._size += len(data)
-        crowded = bool(data) and self.connection.too_much(len(data))
-        if self._size > self.limit or crowded:
-            self.discard()
+            self._pieces.append(data)
+            # What is too large is read to its end, and kept no more: refusing it sooner would mean to close the link,
+            # of which pyamqp makes "unknown error".
+            crowded = self.connection.too_much(len(data))
+            if self._size > self.limit or crowded:
+                self._too_large = True
+                self.connection.too_much(-sum(map(len, self._pieces)))
+                self._pieces = []
+        if delivery.partial:
+            return None
+        self.link.advance()
+        whole, too_large = b"".join(self._pieces), self._too_large
+        self.discard()
+        if too_large:
             raise Refused(
                 "amqp:link:message-size-exceeded",
                 f"The message is too large; {self.limit:,} bytes are the most.",
             )
-        if delivery.partial:
-            return None
-        whole = b"".join(self._pieces)
-        self.discard()
-        self.link.advance()
         return whole, self._format
 
     def discard(self) -> None:
         """Forget what is there of a delivery."""
-        self.connection.too_much(-self._size)
-        self._pieces, self._size = [], 0
+        self.connection.too_much(-sum(map(len, self._pieces)))
+        self._pieces, self._size, self._too_large = [], 0, False
 
 
 class Incoming(_Receiving):
@@ -88,7 +101,11 @@ class Incoming(_Receiving):
 
     def received(self, delivery: Any, message_format: int) -> None:
         """Take what came; it is acknowledged when it is on disk."""
-        whole = self.collect(delivery, message_format)
+        try:
+            whole = self.collect(delivery, message_format)
+        except Refused as error:
+            self._reject(delivery, error)
+            return
         if whole is None:
             return
         size = len(whole[0])
@@ -107,7 +124,7 @@ class Incoming(_Receiving):
             self.connection.pending(size)
 
     def _reject(self, delivery: Any, error: Refused) -> None:
-        delivery.local.condition = Condition(error.condition, error.text)
+        delivery.local.condition = _condition(error)
         self._answer(delivery, Delivery.REJECTED)
 
     def _answer(self, delivery: Any, outcome: Any) -> None:
@@ -134,7 +151,7 @@ class Refusing(_Receiving):
     def received(self, delivery: Any, _format: int) -> None:
         """Refuse it."""
         self.discard()
-        delivery.local.condition = Condition(self._error.condition, self._error.text)
+        delivery.local.condition = _condition(self._error)
         delivery.update(Delivery.REJECTED)
         delivery.settle()
         refuse(self.link, self._error)
@@ -173,12 +190,18 @@ class Outgoing:
             self._reserved -= 1
         if self.connection.closed or not self.link.state & Endpoint.LOCAL_ACTIVE:
             return
-        delivery = self.link.delivery((token or uuid.uuid4()).bytes_le)
-        delivery.token = token
-        self.link.stream(data)
-        self.link.advance()
+        try:
+            delivery = self.link.delivery((token or uuid.uuid4()).bytes_le)
+            delivery.token = token
+            self.link.stream(data)
+            self.link.advance()
+        except ProtonException:  # it concerns this client, not the one whose call led here
+            log.exception("a connection is dropped")
+            self.connection.abort()
+            return
         if token is None:
             delivery.settle()
+            self.drain()
         self.connection.changed()
 
     def drain(self) -> None:
@@ -216,7 +239,7 @@ class Outgoing:
         try:
             self.connection.hub.broker.settle(self.node, change, lambda: self._answer(delivery, state))
         except LockLost:
-            delivery.local.condition = Condition(LOCK_LOST.condition, LOCK_LOST.text)
+            delivery.local.condition = _condition(LOCK_LOST)
             self._answer(delivery, Delivery.REJECTED)
 
     def _answer(self, delivery: Any, outcome: Any) -> None:
@@ -252,15 +275,16 @@ class Requests(_Receiving):
 
     def received(self, delivery: Any, _format: int) -> None:
         """Do what the request asks."""
-        whole = self.collect(delivery, 0)
-        if whole is None:
-            return
         try:
-            request = read_request(whole[0])
-        except Malformed as error:
-            delivery.local.condition = Condition("amqp:decode-error", str(error))
+            whole = self.collect(delivery, 0)
+            request = read_request(whole[0]) if whole is not None else None
+        except (Malformed, Refused) as error:
+            why = error if isinstance(error, Refused) else Refused("amqp:decode-error", str(error))
+            delivery.local.condition = _condition(why)
             delivery.update(Delivery.REJECTED)
             delivery.settle()
+            return
+        if request is None:
             return
         delivery.update(Delivery.ACCEPTED)
         delivery.settle()

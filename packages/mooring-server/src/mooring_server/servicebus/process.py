@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain, repeat
 from pathlib import Path
 
 from mooring_server.domain.errors import MooringError
@@ -88,6 +87,7 @@ class BrokerProcess:
         self._listener: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._closing = threading.Event()
+        self._kept = False
 
     @property
     def tls(self) -> bool:
@@ -102,13 +102,9 @@ class BrokerProcess:
         return f"sb://{name}:{port}/" if port else None
 
     def start(self) -> None:
-        """With the server: start it if there is a namespace. What is wrong is logged: the server works without it."""
-        if not self._entities().namespaces:
-            return
-        try:
-            self.ensure()
-        except MooringError as error:
-            log.warning("Service Bus: %s: %s %s", error.code, error.message, error.hint)
+        """With the server: start it if there is a namespace, in the background: the server works without it."""
+        if self._entities().namespaces:
+            threading.Thread(target=self._start_quietly, name="servicebus-start", daemon=True).start()
 
     def ensure(self) -> None:
         """Start it unless it runs.
@@ -168,26 +164,35 @@ class BrokerProcess:
                 start_new_session=True,
             )
         self._process = process
+        if not self._kept:
+            self._kept = True
+            threading.Thread(target=self._keep, name="servicebus", daemon=True).start()
         self._tell(process)
-        threading.Thread(target=self._watch, args=(process,), name="servicebus", daemon=True).start()
 
-    def _watch(self, process: subprocess.Popen[bytes]) -> None:
-        """Bring it back, with growing pauses while that does not help."""
-        process.wait()
-        _hang_up(process)
-        for pause in chain(_PAUSES, repeat(_PAUSES[-1])):
-            if self._closing.wait(pause):
+    def _start_quietly(self) -> None:
+        try:
+            with self._lock:
+                if not self._closing.is_set():
+                    self.ensure()
+        except MooringError as error:
+            log.warning("Service Bus: %s: %s %s", error.code, error.message, error.hint)
+
+    def _keep(self) -> None:
+        """Bring it back when it ends, with growing pauses while that does not help."""
+        misses = 0
+        while not self._closing.is_set():
+            process = self._process
+            if process is None:
+                return
+            process.wait()
+            if self._closing.wait(_PAUSES[min(misses, len(_PAUSES) - 1)]):
                 return
             log.warning("the Service Bus broker has ended (%s); starting it again", process.returncode)
-            try:
-                with self._lock:
-                    if self._closing.is_set():
-                        return
-                    self.ensure()
-            except MooringError as error:
-                log.warning("Service Bus: %s: %s", error.code, error.message)
-            else:
-                return
+            with self._lock:
+                _hang_up(process)
+                self._start_quietly()
+                alive = self._process is not process and self._process is not None
+            misses = 0 if alive else misses + 1
 
     def _tell(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None  # noqa: S101 - they are pipes

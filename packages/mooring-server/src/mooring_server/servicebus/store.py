@@ -137,7 +137,7 @@ class Store:
     def _run(self) -> None:
         try:
             self._work(_connect(self._path))
-        except (sqlite3.Error, OSError):
+        except Exception:  # whatever it is: without this thread nothing would ever be acknowledged
             log.exception("the broker's file cannot be written; ending")
             logging.shutdown()
             os._exit(1)
@@ -164,7 +164,10 @@ class Store:
 
 def _tell(waiting: list[Callable[[], None]]) -> None:
     for done in waiting:
-        done()
+        try:
+            done()
+        except Exception:  # noqa: PERF203 - one client's trouble must not keep the others waiting
+            log.exception("what was written could not be told")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -73,6 +73,7 @@ class Backup:
                 _bytes(archive.SETTINGS, (home.path / "settings.json").read_bytes()),
                 archive.Entry(archive.DATABASE, _size(database), lambda: database),
                 *(_file(archive.MESSAGES, file) for file in messages),
+                *_port(home),
                 *blobs,
                 *copies.entries,
                 *tracked.entries,
@@ -138,6 +139,11 @@ def _messages(home: Home) -> list[BinaryIO]:
         copy = Path(directory) / archive.MESSAGES
         snapshot(path, copy)
         return [copy.open("rb")]
+
+
+def _port(home: Home) -> list[archive.Entry]:
+    path = home.bus / "port"
+    return [_bytes(archive.PORT, path.read_bytes())] if path.exists() else []
 
 
 def _file(name: str, file: BinaryIO) -> archive.Entry:

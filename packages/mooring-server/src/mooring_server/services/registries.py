@@ -6,7 +6,7 @@ import secrets
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from mooring_server.domain.errors import InvalidRequest, NotFound
 from mooring_server.services.context import Context, GroupRef

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from mooring_server.domain.access import Principal
 from mooring_server.domain.errors import Conflict, InvalidRequest, NotFound

@@ -192,6 +192,8 @@ def _prepare(staging: Path) -> list[str]:
 
 def _prepare_messages(staging: Path) -> None:
     messages = staging / archive.MESSAGES
+    if (staging / archive.PORT).exists():
+        (staging / archive.PORT).rename(staging / "servicebus" / "port")
     if not messages.exists():
         return
     with closing(sqlite3.connect(messages)) as connection:

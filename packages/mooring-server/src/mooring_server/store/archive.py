@@ -3,7 +3,8 @@
     mooring-backup.json          what it is and holds; always the first
     settings.json                token and port
     mooring.db                   the database
-    servicebus.db                messages of the Service Bus broker, if it ever ran
+    servicebus.db                messages of the Service Bus broker, if it ever ran,
+    servicebus.port              and its port, which connection strings name
     blobs/sha256/ab/<hex>        each blob that the database refers to
     storage/<account>-<id>/account.db           what a storage account holds
     storage/<account>-<id>/bodies/ab/<hex>      the bodies that it names
@@ -27,12 +28,13 @@ from typing import BinaryIO
 from mooring_server.domain.errors import InvalidRequest, MooringError
 
 SUMMARY, SETTINGS, DATABASE, END = "mooring-backup.json", "settings.json", "mooring.db", "end.json"
-MESSAGES = "servicebus.db"
+MESSAGES, PORT = "servicebus.db", "servicebus.port"
 FORMAT = 1
 CHUNK = 1 << 20
 _BLOCK = tarfile.BLOCKSIZE
 _NAME = re.compile(
-    rf"{re.escape(SUMMARY)}|{re.escape(SETTINGS)}|{re.escape(DATABASE)}|{re.escape(MESSAGES)}|{re.escape(END)}"
+    rf"{re.escape(SUMMARY)}|{re.escape(SETTINGS)}|{re.escape(DATABASE)}|{re.escape(MESSAGES)}"
+    rf"|{re.escape(PORT)}|{re.escape(END)}"
     r"|blobs/sha256/([0-9a-f]{2})/\1[0-9a-f]{62}"
     r"|storage/[a-z0-9]{3,24}-[0-9a-f]{12}/(?:account\.db|bodies/([0-9a-f]{2})/\2[0-9a-f]{30})"
     r"|mlflow/(?:mlflow\.db|paths\.jsonl|files/[0-9]{1,9})"
