@@ -54,6 +54,7 @@ from mooring_server.services.workspaces import Workspaces
 from mooring_server.settings import Collection, Home, external_tracking, remove_temporary
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
+from mooring_server.store.pushes import Pushes
 from mooring_server.store.tables import now
 from mooring_server.targets.process import ProcessTarget
 from mooring_server.targets.sandbox import SandboxSettings
@@ -96,7 +97,7 @@ def create_app(
     )
     operations, bases = Operations(context), Bases(context, Scratch(home.cache / "bases"))
     workspaces = Workspaces(context)
-    builder = ImageBuilder(store, home.cache)
+    builder, pushes = ImageBuilder(store, home.cache), Pushes(store, home.content / "pushes")
     unpacker = Unpacker(store, home.cache / "unpacked")
     sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
     target = ProcessTarget(home.services, unpacker, sandbox=sandbox)
@@ -112,7 +113,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         context.signals.attach(asyncio.get_running_loop())
-        await asyncio.to_thread(_tidy, home, store, operations, (builder, unpacker, target, bases))
+        await asyncio.to_thread(_tidy, home, store, operations, (builder, unpacker, target, bases, pushes))
         target.on_loss(context.supervisor_lost)
         for runner in runners:
             runner.start()
@@ -148,7 +149,7 @@ def create_app(
         services = Webservices(context, collection)
         app.include_router(service_edge.routes(services, collection, target))
     app.include_router(operation_edge.routes(operations, context.signals))
-    app.include_router(registry_app(store, Repositories(context), workspaces.authenticate_registry))
+    app.include_router(registry_app(store, Repositories(context), workspaces.authenticate_registry, pushes))
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

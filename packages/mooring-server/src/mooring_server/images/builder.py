@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mooring_server.domain.errors import InvalidRequest, MooringError
 from mooring_server.images import oci
+from mooring_server.images.artifacts import SBOM_TYPE, attach
 from mooring_server.images.bases.base import Base, BaseContent
 from mooring_server.images.compression import GZIP
 from mooring_server.images.conda import Requirements, read_environment
@@ -110,8 +111,9 @@ class ImageBuilder:
         digest = self._store.put_bytes(manifest)
         size = sum(layer.size for layer in layers) + (request.base.size if request.base else 0)
         reporter.log(f"Built {digest}: {len(layers)} layers, {size:,} bytes.")
+        attached = attach(self._store, digest, sbom_digest, SBOM_TYPE, "sbom.cdx.json")
         all_changes = (*changes, *requirements.changes, *lock.changes)
-        return BuiltImage(digest, size, lock.python, lock_digest, sbom_digest, all_changes)
+        return BuiltImage(digest, size, lock.python, lock_digest, sbom_digest, all_changes, attached)
 
     @staticmethod
     def _check_entry_script(request: BuildRequest) -> None:
