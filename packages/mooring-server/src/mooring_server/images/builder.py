@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from mooring_server.domain.errors import InvalidRequest, MooringError
 from mooring_server.images import oci
 from mooring_server.images.artifacts import SBOM_TYPE, attach
 from mooring_server.images.bases.base import Base, BaseContent
+from mooring_server.images.bases.pull import pull_for
 from mooring_server.images.compression import GZIP
 from mooring_server.images.conda import Requirements, read_environment
 from mooring_server.images.environment import check_docker
@@ -83,9 +85,12 @@ class ImageBuilder:
 
     def _build(self, request: BuildRequest, reporter: Reporter) -> BuiltImage:
         reporter.phase("Resolve")
-        changes = check_docker(request.environment, base=request.base is not None)
+        changes = check_docker(request.environment)
         oci.image_environment(request)
         self._check_entry_script(request)
+        if request.base is None:
+            pulled = pull_for(self._store, request.environment, reporter.log)
+            request = dataclasses.replace(request, base=pulled)
         requirements = read_environment(request.environment)
         for change in (*changes, *requirements.changes):
             reporter.log(f"Changed: {change}")
