@@ -51,7 +51,7 @@ from mooring_server.services.repositories import Repositories
 from mooring_server.services.tokens import Tokens
 from mooring_server.services.webservices import SCOPES, Webservices
 from mooring_server.services.workspaces import Workspaces
-from mooring_server.settings import Collection, Home, external_tracking, remove_temporary
+from mooring_server.settings import Collection, Home, external_tracking, layer_packing, remove_temporary
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
 from mooring_server.store.pushes import Pushes
@@ -98,8 +98,8 @@ def create_app(
     operations, bases = Operations(context), Bases(context, Scratch(home.cache / "bases"))
     tracking = TrackingServer(home.path / "mlflow", home.path / "logs" / "mlflow.log")
     workspaces = Workspaces(context, tracking.forget)
-    builder, pushes = ImageBuilder(store, home.cache), Pushes(store, home.content / "pushes")
-    unpacker = Unpacker(store, home.cache / "unpacked")
+    builder = ImageBuilder(store, home.cache, layer_packing(os.environ))
+    pushes, unpacker = Pushes(store, home.content / "pushes"), Unpacker(store, home.cache / "unpacked")
     sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
     target = ProcessTarget(home.services, unpacker, sandbox=sandbox)
     housekeeper = Housekeeper(context, operations, target, Collection.from_environment(os.environ))
