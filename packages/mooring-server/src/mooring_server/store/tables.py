@@ -117,9 +117,9 @@ class _Pushed:
     """What belongs to a repository: its name without that of the registry, which is the workspace's."""
 
     workspace_id: Mapped[int] = mapped_column(
-        ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True
+        ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True, sort_order=-2
     )
-    repository: Mapped[str] = mapped_column(primary_key=True)
+    repository: Mapped[str] = mapped_column(primary_key=True, sort_order=-1)
 
 
 class PushedManifest(_Pushed, Base):
