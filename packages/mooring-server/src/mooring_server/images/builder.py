@@ -12,7 +12,7 @@ from mooring_server.domain.errors import InvalidRequest, MooringError
 from mooring_server.images import oci
 from mooring_server.images.artifacts import SBOM_TYPE, attach
 from mooring_server.images.bases.base import Base, BaseContent
-from mooring_server.images.bases.pull import pull_for
+from mooring_server.images.bases.pull import named, pull
 from mooring_server.images.compression import GZIP
 from mooring_server.images.conda import Requirements, read_environment
 from mooring_server.images.environment import check_docker
@@ -88,8 +88,8 @@ class ImageBuilder:
         changes = check_docker(request.environment)
         oci.image_environment(request)
         self._check_entry_script(request)
-        if request.base is None:
-            pulled = pull_for(self._store, request.environment, reporter.log)
+        if request.base is None and (asked := named(request.environment)):
+            pulled = pull(self._store, asked[0], reporter.log, asked[1])
             request = dataclasses.replace(request, base=pulled)
         requirements = read_environment(request.environment)
         for change in (*changes, *requirements.changes):

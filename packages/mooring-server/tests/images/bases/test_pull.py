@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from mooring_server.domain.errors import InvalidRequest, MooringError
-from mooring_server.images.bases.pull import pull, pull_for
+from mooring_server.images.bases.base import Base
+from mooring_server.images.bases.pull import named
+from mooring_server.images.bases.pull import pull as pull_reference
 from mooring_server.images.documents import INDEX_TYPE, MANIFEST_TYPE
 from mooring_server.images.references import ImageReference
 from mooring_server.images.registry_client import Credentials
@@ -112,6 +114,12 @@ def refused(code: str, call: Callable[[], object]) -> MooringError:
     return caught.value
 
 
+def pull(
+    store: ContentStore, text: str, log: Callable[[str], None], credentials: Credentials | None = None
+) -> Base:
+    return pull_reference(store, ImageReference.parse(text), log, credentials)
+
+
 def ignore(_: str) -> None:
     """For lines nobody reads."""
 
@@ -168,12 +176,13 @@ def test_as_an_environment_names_it(store: ContentStore, upstream: Upstream) -> 
     upstream.hold(image(), "1")
     upstream.asks = "basic"
     registry = {"address": upstream.address, "username": "me", "password": "secret"}
-    base = pull_for(store, {"docker": {"baseImage": "base:1", "baseImageRegistry": registry}}, ignore)
-    assert base is not None
-    assert base.reference == f"{upstream.address}/base:1"
-    assert pull_for(store, {"docker": {"baseImage": "mcr.microsoft.com/azureml/base:1"}}, ignore) is None
+    asked = named({"docker": {"baseImage": "base:1", "baseImageRegistry": registry}})
+    assert asked is not None
+    assert str(asked[0]) == f"{upstream.address}/base:1"
+    assert pull_reference(store, asked[0], ignore, asked[1])
+    assert named({"docker": {"baseImage": "mcr.microsoft.com/azureml/base:1"}}) is None
     with pytest.raises(InvalidRequest, match="must be a string"):
-        pull_for(store, {"docker": {"baseImage": 7}}, ignore)
+        named({"docker": {"baseImage": 7}})
 
 
 def test_a_mirror_is_asked_first(

@@ -13,34 +13,11 @@ from mooring_server.images.registry_client import Credentials, RegistryClient, o
 from mooring_server.store.content import ContentStore
 
 
-def pull(
-    store: ContentStore, text: str, log: Log, credentials: Credentials | None = None, host: str = ""
-) -> Base:
-    """Store an image of a registry.
-
-    Args:
-        store: takes it.
-        text: as for ``docker pull``.
-        log: takes lines that tell how it goes.
-        credentials: else those that Docker or Podman keep.
-        host: of the registry, if ``text`` does not name it.
-
-    Raises:
-        InvalidRequest: code ``ImageReferenceInvalid``.
-        PhaseFailed: codes of `RegistryClient` and `fetch`.
-    """
-    reference = ImageReference.parse(text, host)
-    log(f"Pulling {reference}.")
-    with RegistryClient(reference, credentials, of_environment()) as registry:
-        return fetch(store, registry, reference.wanted, str(reference), log)
-
-
-def pull_for(store: ContentStore, environment: Mapping[str, Any], log: Log) -> Base | None:
+def named(environment: Mapping[str, Any]) -> tuple[ImageReference, Credentials | None] | None:
     """The base that an environment names (``docker.baseImage``, ``docker.baseImageRegistry``), if any.
 
     Raises:
         InvalidRequest: codes ``EnvironmentInvalid``, ``ImageReferenceInvalid``.
-        PhaseFailed: as of `pull`.
     """
     text = base_reference(environment)
     if text is None:
@@ -54,4 +31,23 @@ def pull_for(store: ContentStore, environment: Mapping[str, Any], log: Log) -> B
         values[name] = value
     host = values["address"].removeprefix("https://").removeprefix("http://").rstrip("/")
     given = Credentials(values["username"], values["password"]) if values["username"] else None
-    return pull(store, text, log, given, host)
+    return ImageReference.parse(text, host), given
+
+
+def pull(
+    store: ContentStore, reference: ImageReference, log: Log, credentials: Credentials | None = None
+) -> Base:
+    """Store an image of a registry.
+
+    Args:
+        store: takes it.
+        reference: of the image.
+        log: takes lines that tell how it goes.
+        credentials: else those that Docker or Podman keep.
+
+    Raises:
+        PhaseFailed: codes of `RegistryClient` and `fetch`.
+    """
+    log(f"Pulling {reference}.")
+    with RegistryClient(reference, credentials, of_environment()) as registry:
+        return fetch(store, registry, reference.wanted, str(reference), log)
