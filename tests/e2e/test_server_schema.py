@@ -28,6 +28,8 @@ EXCLUDED = [checks.positive_data_acceptance, checks.ignored_auth]
 NAMES = {"subscription": "sub", "resource_group": "rg", "workspace": "ws"}
 # What a server does not do at random: these are driven on purpose in the other tests.
 WAITS = re.compile(r"/logs$")
+# These fetch packages and images from elsewhere.
+LEFT_OUT = {"POST /mooring/v1/bases", "POST /mooring/v1/bases/pull"}
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,8 @@ def check_all(server: RunningServer, examples: int) -> None:
     count = 0
     for result in schema.get_all_operations():
         operation = result.ok()
+        if operation.label in LEFT_OUT:
+            continue
 
         def attempt(case: Any) -> None:
             nonlocal count

@@ -72,9 +72,10 @@ from mooring_server.services.storage.open_accounts import OpenAccounts
 from mooring_server.services.tokens import Tokens
 from mooring_server.services.webservices import SCOPES, Webservices
 from mooring_server.services.workspaces import Workspaces
-from mooring_server.settings import Collection, Home, external_tracking, remove_temporary
+from mooring_server.settings import Collection, Home, external_tracking, layer_packing, remove_temporary
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
+from mooring_server.store.pushes import Pushes
 from mooring_server.store.tables import now
 from mooring_server.targets.container import ContainerTarget
 from mooring_server.targets.process import ProcessTarget
@@ -127,8 +128,8 @@ def create_app(  # noqa: PLR0915 - it assembles
     tracking = TrackingServer(home.path / "mlflow", home.path / "logs" / "mlflow.log")
     workspaces, repositories = Workspaces(context, tracking.forget), Repositories(context)
     accounts = StorageAccounts(context)
-    builder = ImageBuilder(store, home.cache)
-    unpacker = Unpacker(store, home.cache / "unpacked")
+    builder = ImageBuilder(store, home.cache, layer_packing(os.environ))
+    pushes, unpacker = Pushes(store, home.content / "pushes"), Unpacker(store, home.cache / "unpacked")
     sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
     place = _place(target, home, store, unpacker, sandbox)
     broker = BrokerProcess(
@@ -156,7 +157,7 @@ def create_app(  # noqa: PLR0915 - it assembles
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         context.signals.attach(asyncio.get_running_loop())
-        tidied = (builder, unpacker, place, storage, bases)
+        tidied = (builder, unpacker, place, storage, bases, pushes)
         await asyncio.to_thread(_tidy, home, store, operations, tidied)
         place.on_loss(context.supervisor_lost)
         for runner in runners:
@@ -207,7 +208,7 @@ def create_app(  # noqa: PLR0915 - it assembles
         storage_edge.routes(accounts),
         bus_edge.routes(bus),
         operation_edge.routes(operations, context.signals),
-        registry_app(store, repositories, identities.authenticate_registry),
+        registry_app(store, repositories, identities.authenticate_registry, pushes),
         function_edge.routes(groups, plans, apps, place),
     ]
     if az is not None:

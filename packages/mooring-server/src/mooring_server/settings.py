@@ -191,6 +191,23 @@ class Collection:
         )
 
 
+def layer_packing(variables: Mapping[str, str]) -> str:
+    """``MOORING_LAYER_COMPRESSION``: the media type of layers, for ``gzip`` (the default) or ``zstd``.
+
+    Raises:
+        MooringError: ``SettingInvalid``.
+    """
+    name = variables.get("MOORING_LAYER_COMPRESSION") or "gzip"
+    if name not in {"gzip", "zstd"}:
+        raise MooringError(
+            "SettingInvalid",
+            f"MOORING_LAYER_COMPRESSION must be gzip or zstd; it is {name!r}.",
+            hint="Correct it or unset it.",
+            phase="Start",
+        )
+    return f"application/vnd.oci.image.layer.v1.tar+{name}"
+
+
 def external_tracking(variables: Mapping[str, str]) -> str | None:
     """``MOORING_MLFLOW_TRACKING_URI``: address of an MLflow server that is used instead of the embedded one.
 

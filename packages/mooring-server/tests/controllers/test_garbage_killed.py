@@ -23,6 +23,7 @@ from mooring_server.services.workspaces import Workspaces
 from mooring_server.settings import Collection, Home
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
+from mooring_server.store.tables import BaseImage, PushedBlob, PushedManifest, now
 from mooring_server.targets.process import ProcessTarget
 
 # Each child is killed (SIGKILL to itself) before its n-th event of these; the parent has one thread.
@@ -91,7 +92,9 @@ def size(folder: Path) -> int:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Kept: a model and an image. Garbage: blobs, a deleted model, superseded images, unpacked directories."""
+    """Kept: a model, images, a base, what was pushed. Garbage: blobs, a deleted model, superseded images, unpacked
+    directories, a blob whose manifest never came.
+    """
     home = tmp_path / "home"
     home.mkdir()
     made = keeper(home)
@@ -107,6 +110,7 @@ def home(tmp_path: Path) -> Path:
     for version in (1, 2):
         models.delete(ref, f"m:{version}")
     put(b"abandoned" * 10_000)
+    add_base_and_pushed(context)
     (context.store.uploads / "left").write_bytes(b"x")
     context.db.close()
     return home
@@ -140,6 +144,32 @@ def add_image(context: Context, home: Path, number: int) -> None:
         session.merge(Counter(workspace_id=1, kind="image", name="svc", last=number + 1))
 
 
+def add_base_and_pushed(context: Context) -> None:
+    put = context.store.put_bytes
+    base, layer, pushed, late = (put(name * 10_000) for name in (b"base", b"layer", b"pushed", b"late"))
+    config = put(json.dumps({"rootfs": {"diff_ids": [base]}}).encode())
+    parts = {"config": {"digest": config, "size": context.store.size(config)}}
+    described = {"digest": base, "size": context.store.size(base)}
+    manifest = put(json.dumps({**parts, "layers": [described]}).encode())
+    place = {"workspace_id": 1, "repository": "mine"}
+    with context.db.write() as session:
+        session.add(
+            BaseImage(name="b", digest=manifest, content={}, origin="", is_default=True, created=now())
+        )
+        session.add(
+            PushedManifest(
+                **place,
+                digest=pushed,
+                media_type="",
+                size=1,
+                refers_to=[layer],
+                annotations={},
+                created=now(),
+            )
+        )
+        session.add_all(PushedBlob(**place, digest=digest, created="2020-01-01") for digest in (layer, late))
+
+
 def test_killed_before_each_step(home: Path) -> None:
     before = size(home / "content") + size(home / "cache")
     assert damage(home) == []
@@ -156,6 +186,7 @@ def test_killed_before_each_step(home: Path) -> None:
     assert len(list((home / "cache" / "unpacked" / "images").iterdir())) == 3
     made._context.db.close()
     with sqlite3.connect(home / "mooring.db") as connection:
+        assert connection.execute("SELECT count(*) FROM pushed_blobs").fetchone() == (1,)
         assert connection.execute("SELECT count(*) FROM models").fetchone() == (2,)
         assert connection.execute("SELECT count(*) FROM images").fetchone() == (3,)
     connection.close()

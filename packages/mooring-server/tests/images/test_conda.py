@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mooring_server.domain.errors import InvalidRequest, MooringError
 from mooring_server.images.conda import Requirements, read_environment
 from mooring_server.images.condanames import pypi_name
-from mooring_server.images.environment import check_docker, variables
+from mooring_server.images.environment import base_reference, check_docker, variables
 
 
 def read(*dependencies: Any, **environment: Any) -> Requirements:
@@ -244,15 +244,15 @@ def test_the_reader_fails_only_in_words(dependencies: Any, other: Any) -> None:
                 step(environment)
 
 
-def test_dockerfiles_are_refused_and_other_bases_told() -> None:
+def test_dockerfiles_are_refused_and_azures_own_bases_stood_in_for() -> None:
     for name in ("baseDockerfile", "buildContext"):
         with pytest.raises(InvalidRequest) as caught:
             check_docker({"docker": {name: "FROM debian"}})
         assert caught.value.code == "DockerfileNotSupported"
     azure = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04:20251130.v1"
     assert check_docker({"docker": {"baseImage": azure}}) == []
-    (change,) = check_docker({"docker": {"baseImage": "registry.example/mine:1"}})
-    assert "registry.example/mine:1" in change
+    assert base_reference({"docker": {"baseImage": azure}}) is None
+    assert base_reference({"docker": {"baseImage": "registry.example/mine:1"}}) == "registry.example/mine:1"
 
 
 def test_names_in_no_table_are_kept() -> None:

@@ -128,5 +128,11 @@ def _rows(model: str, manifest: str) -> dict[str, list[dict[str, Any]]]:
         ],
         "tokens": [{"id": "token-1", "name": "ci", "role": "reader", "everywhere": False, "created": AT}],
         "token_workspaces": [{"token_id": "token-1", "workspace_id": 1}],
+        "base_images": [{"name": "base", "digest": manifest, "is_default": False, "created": AT}],
+        "pushed_manifests": [
+            {"workspace_id": 1, "repository": "mine", "digest": manifest, "refers_to": [model], "created": AT}
+        ],
+        "pushed_tags": [{"workspace_id": 1, "repository": "mine", "tag": "latest", "digest": manifest}],
+        "pushed_blobs": [{"workspace_id": 1, "repository": "mine", "digest": model, "created": AT}],
         "operation_log": [{"operation_id": OPERATION, "seq": 1, "message": "a line"}],
     }  # fmt: skip

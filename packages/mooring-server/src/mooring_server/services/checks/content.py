@@ -15,7 +15,7 @@ from mooring_server.images import oci
 from mooring_server.images.documents import load_manifest
 from mooring_server.services.checks.finding import Finding
 from mooring_server.store.content import CHUNK, ContentStore
-from mooring_server.store.tables import Image, Model
+from mooring_server.store.tables import BaseImage, Image, Model, PushedManifest
 
 
 @dataclass
@@ -44,6 +44,15 @@ class ContentCheck:
         for image in session.scalars(select(Image).order_by(Image.id)):
             self.images += 1
             yield from self._image(image)
+        for base in session.scalars(select(BaseImage).order_by(BaseImage.name)):
+            hint = "Make it again: mooring base build, import or pull."
+            yield from self._built(base.digest, f"base image {base.name}", hint)
+        for pushed in session.scalars(select(PushedManifest)):
+            owner = f"what was pushed to {pushed.repository}"
+            for digest in (pushed.digest, *pushed.refers_to):
+                yield from self._blob(
+                    digest, None, owner, f"Push it again, or delete the manifest {pushed.digest}."
+                )
 
     def counts(self) -> dict[str, int]:
         """How much was looked at."""
