@@ -44,7 +44,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         return True
 
     try:
-        until(answers, "Podman answers", 60)
+        until(answers, "Podman answers", 180)
         yield made
     finally:
         process.terminate()

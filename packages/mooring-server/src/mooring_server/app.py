@@ -54,6 +54,7 @@ from mooring_server.services.workspaces import Workspaces
 from mooring_server.settings import Collection, Home, external_tracking, remove_temporary
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
+from mooring_server.store.pushes import Pushes
 from mooring_server.store.tables import now
 from mooring_server.targets.container import ContainerTarget
 from mooring_server.targets.process import ProcessTarget
@@ -100,7 +101,7 @@ def create_app(
     )
     operations, bases = Operations(context), Bases(context, Scratch(home.cache / "bases"))
     workspaces = Workspaces(context)
-    builder = ImageBuilder(store, home.cache)
+    builder, pushes = ImageBuilder(store, home.cache), Pushes(store, home.content / "pushes")
     unpacker = Unpacker(store, home.cache / "unpacked")
     sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
     place = _place(target, home, store, unpacker, sandbox)
@@ -116,7 +117,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         context.signals.attach(asyncio.get_running_loop())
-        await asyncio.to_thread(_tidy, home, store, operations, (builder, unpacker, place, bases))
+        parts = (builder, unpacker, place, bases, pushes)
+        await asyncio.to_thread(_tidy, home, store, operations, parts)
         place.on_loss(context.supervisor_lost)
         for runner in runners:
             runner.start()
@@ -152,7 +154,7 @@ def create_app(
         services = Webservices(context, collection)
         app.include_router(service_edge.routes(services, collection, place))
     app.include_router(operation_edge.routes(operations, context.signals))
-    app.include_router(registry_app(store, Repositories(context), workspaces.authenticate_registry))
+    app.include_router(registry_app(store, Repositories(context), workspaces.authenticate_registry, pushes))
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

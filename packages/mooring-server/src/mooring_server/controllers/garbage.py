@@ -12,9 +12,18 @@ from sqlalchemy import delete, func, select
 from mooring_server.domain.lifecycle import OperationState
 from mooring_server.services.context import Context
 from mooring_server.services.operations import Operations, advance
-from mooring_server.services.references import referenced
+from mooring_server.services.references import awaited_since, referenced
 from mooring_server.settings import Collection
-from mooring_server.store.tables import Image, Model, Operation, Service, ServiceRevision
+from mooring_server.store.tables import (
+    BaseImage,
+    Image,
+    Model,
+    Operation,
+    PushedBlob,
+    PushedManifest,
+    Service,
+    ServiceRevision,
+)
 from mooring_server.targets.base import Target
 
 log = logging.getLogger(__name__)
@@ -89,8 +98,12 @@ class Housekeeper:
                 session.execute(select(func.count(), func.max(table.id))).one()
                 for table in (Model, Image, Service)
             ]
+            made = [
+                session.execute(select(func.count(), func.max(table.created))).one()
+                for table in (PushedManifest, PushedBlob, BaseImage)
+            ]
             ended = session.scalar(select(func.max(Operation.ended)))
-        return (*map(tuple, counted), ended)
+        return (*map(tuple, counted), *map(tuple, made), ended)
 
     def expire(self) -> None:
         """End operations whose phase passed its deadline; their controllers see it and settle."""
@@ -142,6 +155,7 @@ class Housekeeper:
         with self._context.retention.collecting() as allowed:
             if not allowed:
                 return False
+            self._drop_pushed()
             self._drop_blobs()
         self._target.prune(self._built)
         self._drop_operations()
@@ -168,6 +182,18 @@ class Housekeeper:
         """The manifests of all images."""
         with self._context.db.read() as session:
             return set(session.scalars(select(Image.digest).where(Image.digest.is_not(None))))
+
+    def _drop_pushed(self) -> None:
+        """Forget blobs that clients pushed and no manifest of their repository needs."""
+        with self._context.db.write() as session:
+            needed = {
+                (manifest.workspace_id, manifest.repository, digest)
+                for manifest in session.scalars(select(PushedManifest))
+                for digest in manifest.refers_to
+            }
+            for blob in session.scalars(select(PushedBlob).where(PushedBlob.created <= awaited_since())):
+                if (blob.workspace_id, blob.repository, blob.digest) not in needed:
+                    session.delete(blob)
 
     def _drop_superseded(self) -> None:
         """Of the images made for a service, the newest few are kept to look at, and those to return to."""

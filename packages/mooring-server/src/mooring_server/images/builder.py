@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import time
 from collections.abc import Sequence
@@ -9,7 +10,9 @@ from pathlib import Path
 
 from mooring_server.domain.errors import InvalidRequest, MooringError
 from mooring_server.images import oci
+from mooring_server.images.artifacts import SBOM_TYPE, attach
 from mooring_server.images.bases.base import Base, BaseContent
+from mooring_server.images.bases.pull import pull_for
 from mooring_server.images.compression import GZIP
 from mooring_server.images.conda import Requirements, read_environment
 from mooring_server.images.environment import check_docker
@@ -82,9 +85,12 @@ class ImageBuilder:
 
     def _build(self, request: BuildRequest, reporter: Reporter) -> BuiltImage:
         reporter.phase("Resolve")
-        changes = check_docker(request.environment, base=request.base is not None)
+        changes = check_docker(request.environment)
         oci.image_environment(request)
         self._check_entry_script(request)
+        if request.base is None:
+            pulled = pull_for(self._store, request.environment, reporter.log)
+            request = dataclasses.replace(request, base=pulled)
         requirements = read_environment(request.environment)
         for change in (*changes, *requirements.changes):
             reporter.log(f"Changed: {change}")
@@ -110,8 +116,9 @@ class ImageBuilder:
         digest = self._store.put_bytes(manifest)
         size = sum(layer.size for layer in layers) + (request.base.size if request.base else 0)
         reporter.log(f"Built {digest}: {len(layers)} layers, {size:,} bytes.")
+        attached = attach(self._store, digest, sbom_digest, SBOM_TYPE, "sbom.cdx.json")
         all_changes = (*changes, *requirements.changes, *lock.changes)
-        return BuiltImage(digest, size, lock.python, lock_digest, sbom_digest, all_changes)
+        return BuiltImage(digest, size, lock.python, lock_digest, sbom_digest, all_changes, attached)
 
     @staticmethod
     def _check_entry_script(request: BuildRequest) -> None:

@@ -9,6 +9,7 @@ from mooring_server.domain.errors import MooringError
 from mooring_server.store.content import ContentStore
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 
 

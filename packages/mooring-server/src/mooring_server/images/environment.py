@@ -67,12 +67,8 @@ def base_reference(environment: Mapping[str, Any]) -> str | None:
     return None if _AZURES_OWN_BASE.fullmatch(base.partition("@")[0].partition(":")[0]) else base.strip()
 
 
-def check_docker(environment: Mapping[str, Any], *, base: bool = False) -> list[str]:
+def check_docker(environment: Mapping[str, Any]) -> list[str]:
     """Refuse what only a container build can do; tell what is left out otherwise.
-
-    Args:
-        environment: Azure's.
-        base: whether the image is built upon the base it names.
 
     Returns:
         One sentence for each thing the user set that this image does not have.
@@ -95,14 +91,10 @@ def check_docker(environment: Mapping[str, Any], *, base: bool = False) -> list[
     # What was decided when the environment was made, for a model without code.
     made = environment.get("changes")
     changes = [str(change) for change in made] if isinstance(made, list) else []
-    reference = base_reference(environment)
-    if reference and not base:
-        changes.append(
-            f"The base image {reference} is not used: the image is built without a base layer and runs with "
-            "the Python and the system libraries of the host."
-        )
     if section(environment, "python").get("baseCondaEnvironment"):
-        changes.append("python.baseCondaEnvironment is not used, since there is no base image.")
+        changes.append(
+            "python.baseCondaEnvironment is not used: packages are installed beside what the base image has."
+        )
     if environment.get("r"):
         changes.append("The R section is not used: only Python packages are installed.")
     return changes

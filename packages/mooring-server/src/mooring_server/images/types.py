@@ -73,6 +73,7 @@ class BuiltImage:
         lock_digest: blob with the resolved requirements, hashes included.
         sbom_digest: blob with the CycloneDX JSON.
         changes: sentences telling what differs from what the user wrote and why.
+        sbom_manifest: the manifest that attaches the bill of materials to the image; empty for images of before.
     """
 
     digest: str
@@ -81,6 +82,7 @@ class BuiltImage:
     lock_digest: str
     sbom_digest: str
     changes: tuple[str, ...]
+    sbom_manifest: str = ""
 
 
 class Reporter(Protocol):

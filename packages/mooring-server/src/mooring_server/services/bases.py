@@ -16,9 +16,12 @@ from mooring_server.domain.errors import InvalidRequest, NotFound
 from mooring_server.images.bases.archive import import_archive
 from mooring_server.images.bases.base import Base
 from mooring_server.images.bases.build import NAME, BaseBuilder
+from mooring_server.images.bases.pull import pull
 from mooring_server.images.documents import load_manifest
 from mooring_server.images.environment import base_reference
 from mooring_server.images.oci import referenced_blobs
+from mooring_server.images.references import ImageReference
+from mooring_server.images.registry_client import Credentials
 from mooring_server.images.scratch import Scratch, kill_left
 from mooring_server.services.context import Context
 from mooring_server.services.views import BaseImageView
@@ -65,6 +68,15 @@ class Bases:
         """Take the image in a file; see `import_archive`."""
         base = import_archive(self._context.store, path, _checked(name), log)
         return self._add(name, base, "mooring base import")
+
+    def pull(
+        self, reference: str, log: Log, name: str | None = None, credentials: Credentials | None = None
+    ) -> BaseImageView:
+        """Take an image of a registry; see `mooring_server.images.bases.pull`."""
+        wanted = ImageReference.parse(reference)
+        short = f"{wanted.repository.rpartition('/')[2]}-{wanted.tag}".lower().replace("_", "-")
+        name = _checked(name or short)
+        return self._add(name, pull(self._context.store, reference, log, credentials), "mooring base pull")
 
     def upload(self) -> AbstractContextManager[Path]:
         """A directory for a file that is imported afterwards; a context manager."""

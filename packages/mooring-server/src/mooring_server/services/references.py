@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mooring_server.images.documents import load_manifest
 from mooring_server.images.oci import referenced_blobs
 from mooring_server.store.content import ContentStore
-from mooring_server.store.tables import BaseImage, Image, Model
+from mooring_server.store.tables import BaseImage, Image, Model, PushedBlob, PushedManifest
 
 # Rows that are looked at together; thousands of models have long lists of files.
 _ROWS = 200
+# A client pushes blobs first, then the manifest.
+AWAITED = timedelta(days=1)
 
 
 def referenced(session: Session, store: ContentStore) -> set[str]:
@@ -32,7 +36,25 @@ def referenced(session: Session, store: ContentStore) -> set[str]:
         if image.digest and image.digest not in manifests:
             manifests.add(image.digest)
             kept.update(referenced_blobs(load_manifest(store, image.digest)))
+        if attached := built.get("sbom_manifest"):
+            manifests.add(attached)
+            kept.update(referenced_blobs(load_manifest(store, attached)))
     for digest in session.scalars(select(BaseImage.digest)):
         manifests.add(digest)
         kept.update(referenced_blobs(load_manifest(store, digest)))
+    kept |= pushed(session)
     return kept | manifests
+
+
+def pushed(session: Session) -> set[str]:
+    """What clients have pushed: manifests, what these need, and blobs whose manifest may still come."""
+    kept: set[str] = set()
+    for digest, needed in session.execute(select(PushedManifest.digest, PushedManifest.refers_to)):
+        kept.update((digest, *needed))
+    kept.update(session.scalars(select(PushedBlob.digest).where(PushedBlob.created > awaited_since())))
+    return kept
+
+
+def awaited_since() -> str:
+    """The manifest of a blob that was pushed before that time does not come any more."""
+    return (datetime.now(timezone.utc) - AWAITED).isoformat(timespec="microseconds")

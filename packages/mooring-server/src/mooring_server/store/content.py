@@ -166,17 +166,11 @@ class BlobWriter:
                 phase="Upload",
                 target=expected[:100],
             )
-        target = self._store._location(digest)  # noqa: SLF001 - the writer is the store's other half
+        self._file.close()
         try:
-            os.fchmod(self._file.fileno(), 0o444)
-            os.fsync(self._file.fileno())
-            self._file.close()
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self._path.replace(target)
-            _sync_directory(target.parent)
+            return self._store.adopt(self._path, digest)
         except OSError as error:
             raise self._failed(error, self.size) from error
-        return Blob(digest, self.size)
 
     def abort(self) -> None:
         """Throw away what was written; harmless after `commit`."""
@@ -256,6 +250,19 @@ class ContentStore:
             while chunk := source.read(CHUNK):
                 writer.write(chunk)
             return writer.commit()
+
+    def adopt(self, path: Path, digest: str) -> Blob:
+        """Make a file a blob, by a rename; the caller knows its digest."""
+        target = self._location(digest)
+        with path.open("rb") as file:
+            os.fchmod(file.fileno(), 0o444)
+            os.utime(file.fileno())
+            os.fsync(file.fileno())
+            size = os.fstat(file.fileno()).st_size
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+        _sync_directory(target.parent)
+        return Blob(digest, size)
 
     def writer(self) -> BlobWriter:
         """Begin a blob whose bytes come in pieces."""

@@ -113,6 +113,45 @@ class BaseImage(Base):
     created: Mapped[str]
 
 
+class _Pushed:
+    """What belongs to a repository: its name without that of the registry, which is the workspace's."""
+
+    workspace_id: Mapped[int] = mapped_column(
+        ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True
+    )
+    repository: Mapped[str] = mapped_column(primary_key=True)
+
+
+class PushedManifest(_Pushed, Base):
+    """A manifest that a client has pushed; ``refers_to`` are the digests it needs."""
+
+    __tablename__ = "pushed_manifests"
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    media_type: Mapped[str]
+    size: Mapped[int]
+    refers_to: Mapped[JsonList]
+    subject: Mapped[str | None] = mapped_column(index=True)
+    artifact_type: Mapped[str | None]
+    annotations: Mapped[Json]
+    created: Mapped[str]
+
+
+class PushedTag(_Pushed, Base):
+    """A name for a pushed manifest."""
+
+    __tablename__ = "pushed_tags"
+    tag: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str]
+
+
+class PushedBlob(_Pushed, Base):
+    """A blob that was pushed to a repository, or mounted into it."""
+
+    __tablename__ = "pushed_blobs"
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    created: Mapped[str]
+
+
 class Image(Base):
     """A version of an image. ``implicit`` ones were made for a service and go with it."""
 

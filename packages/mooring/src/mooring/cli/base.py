@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,6 +87,29 @@ def import_(
         raise CliError("FileNotFound", f"There is no {source}", hint="Name an archive or a folder.")
     with _server() as http:
         made = http.follow("PUT", _path(name), said=session.say, key="base", content=lambda: _pieces(source))
+    session.show(made, FIELDS)
+
+
+def pull(
+    session: Session,
+    reference: Annotated[str, typer.Argument(metavar="REFERENCE", help="As for docker pull.")],
+    name: NameOption = None,
+    username: Annotated[Text, typer.Option("--username", "-u", help="Of the registry.")] = None,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the registry's password from the input.")
+    ] = False,
+) -> None:
+    """Take a base image from a registry; a digest in REFERENCE pins it.
+
+    Credentials that `docker login` or `podman login` keep on the server's machine are used, too.
+
+    Examples:
+      mooring base pull debian:12 --name debian12
+    """
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else None
+    body = {"reference": reference, "name": name, "username": username, "password": password}
+    with _server() as http:
+        made = http.follow("POST", _path("pull"), said=session.say, key="base", json=body)
     session.show(made, FIELDS)
 
 
@@ -174,6 +198,7 @@ def _pieces(source: Path) -> Iterator[bytes]:
 for _name, _function in (
     ("build", build),
     ("import", import_),
+    ("pull", pull),
     ("list", list_),
     ("show", show),
     ("default", default),

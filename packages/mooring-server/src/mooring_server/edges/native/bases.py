@@ -21,7 +21,8 @@ from mooring_server.controllers.images import internal_error
 from mooring_server.domain.errors import MooringError
 from mooring_server.edges.native.access import OWNER, READER, guarded_router, needs
 from mooring_server.edges.native.common import ROOT
-from mooring_server.edges.native.schemas import BaseBuild
+from mooring_server.edges.native.schemas import BaseBuild, BasePull
+from mooring_server.images.registry_client import Credentials
 from mooring_server.services.bases import Bases
 from mooring_server.services.views import BaseImageView, Page
 
@@ -37,6 +38,7 @@ _ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {_LINES: {}}}}
 def routes(bases: Bases) -> APIRouter:
     """The routes over the use cases."""
     router = guarded_router("bases")
+    _add_sources(router, bases)
 
     @router.get(ROOT + "/bases")
     @needs(READER)
@@ -50,11 +52,36 @@ def routes(bases: Bases) -> APIRouter:
         """One base image."""
         return bases.get(name)
 
+    @router.put(ROOT + "/bases/{name}/default")
+    @needs(OWNER, everywhere=True)
+    def set_default(name: str) -> BaseImageView:
+        """Build images upon it that do not name another."""
+        return bases.set_default(name)
+
+    @router.delete(ROOT + "/bases/{name}", status_code=204)
+    @needs(OWNER, everywhere=True)
+    def delete(name: str) -> None:
+        """Forget it; images built upon it stay."""
+        bases.delete(name)
+
+    return router
+
+
+def _add_sources(router: APIRouter, bases: Bases) -> None:
+    """The routes that make one."""
+
     @router.post(ROOT + "/bases", response_class=StreamingResponse, responses=_ANSWER)
     @needs(OWNER, everywhere=True)
     def build(body: BaseBuild) -> StreamingResponse:
         """Build the default base from Debian's packages."""
         return _followed(lambda log: bases.build(log, body.name, body.mirror))
+
+    @router.post(ROOT + "/bases/pull", response_class=StreamingResponse, responses=_ANSWER)
+    @needs(OWNER, everywhere=True)
+    def pull(body: BasePull) -> StreamingResponse:
+        """Take an image of a registry."""
+        given = Credentials(body.username, body.password or "") if body.username else None
+        return _followed(lambda log: bases.pull(body.reference, log, body.name, given))
 
     @router.put(ROOT + "/bases/{name}", response_class=StreamingResponse, responses=_ANSWER)
     @needs(OWNER, everywhere=True)
@@ -78,20 +105,6 @@ def routes(bases: Bases) -> APIRouter:
                 upload.__exit__(None, None, None)
 
         return _followed(work)
-
-    @router.put(ROOT + "/bases/{name}/default")
-    @needs(OWNER, everywhere=True)
-    def set_default(name: str) -> BaseImageView:
-        """Build images upon it that do not name another."""
-        return bases.set_default(name)
-
-    @router.delete(ROOT + "/bases/{name}", status_code=204)
-    @needs(OWNER, everywhere=True)
-    def delete(name: str) -> None:
-        """Forget it; images built upon it stay."""
-        bases.delete(name)
-
-    return router
 
 
 def _followed(work: Work) -> StreamingResponse:

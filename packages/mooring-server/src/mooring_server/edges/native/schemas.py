@@ -109,6 +109,15 @@ class BaseBuild(Body):
     mirror: Annotated[str, Field(max_length=2048, pattern=r"^(https?|copy|file)://\S+$")] | None = None
 
 
+class BasePull(Body):
+    """A base image to pull."""
+
+    reference: Name
+    name: Name | None = None
+    username: Name | None = None
+    password: Text | None = None
+
+
 class ContainerResources(Body):
     """Azure's ``containerResourceRequirements``."""
 
