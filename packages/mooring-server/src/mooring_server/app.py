@@ -100,12 +100,12 @@ def create_app(
         sign=partial(signature, token.encode()),
     )
     operations, bases = Operations(context), Bases(context, Scratch(home.cache / "bases"))
-    workspaces = Workspaces(context)
+    tracking = TrackingServer(home.path / "mlflow", home.path / "logs" / "mlflow.log")
+    workspaces = Workspaces(context, tracking.forget)
     builder, pushes = ImageBuilder(store, home.cache), Pushes(store, home.content / "pushes")
     unpacker = Unpacker(store, home.cache / "unpacked")
     sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
     place = _place(target, home, store, unpacker, sandbox)
-    tracking = TrackingServer(home.path / "mlflow", home.path / "logs" / "mlflow.log")
     housekeeper = Housekeeper(context, operations, place, Collection.from_environment(os.environ))
     runners = [
         Runner(ImageController(context, operations, builder), _BUILD_THREADS),

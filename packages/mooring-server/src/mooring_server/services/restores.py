@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mooring_server.domain.errors import Conflict, InvalidRequest, MooringError
+from mooring_server.services import tracking_data
 from mooring_server.services.backups import Summary
 from mooring_server.settings import Home, write_private
 from mooring_server.store import archive
@@ -29,7 +30,7 @@ from mooring_server.store.database import HEAD
 
 Progress = Callable[[int, int], None]
 _STAGING, _COMMIT = "restore", "commit"
-_PARTS = ("content", "services", "mooring.db", "settings.json")
+_PARTS = ("content", "services", "mlflow", "mooring.db", "settings.json")
 # What a data directory has before there is anything in it.
 _EMPTY = {"logs", "server.lock", "start.lock", _STAGING}
 _UID = re.compile(r"[0-9a-f]{32}")
@@ -146,6 +147,10 @@ def _prepare(staging: Path) -> list[str]:
     """Ready the database for another place and time; the names of services whose port somebody else has now."""
     (staging / "services").mkdir(mode=0o700)
     (staging / "content").mkdir(mode=0o700, exist_ok=True)
+    tracking = staging / tracking_data.FOLDER
+    tracking_data.place(tracking)
+    tracking.mkdir(exist_ok=True)
+    tracking.chmod(0o700)
     moved = []
     try:
         with closing(sqlite3.connect(staging / "mooring.db")) as connection:
