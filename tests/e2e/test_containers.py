@@ -21,10 +21,6 @@ from support import WS, RunningServer, eventually, kill_all
 from azureml.core import Workspace
 from azureml.core.model import Model
 from mooring_runtime.engine.client import Engine
-from mooring_server.images.bases.build import BaseBuilder
-from mooring_server.images.docker_archive import docker_archive
-from mooring_server.images.scratch import Scratch
-from mooring_server.store.content import ContentStore
 
 # On a busy machine a start of an engine and a base image take their time.
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
@@ -99,36 +95,21 @@ class Place:
         return self.engine.containers(f"dev.mooring.name={service}")
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The default base as an archive, built once."""
+@pytest.fixture(scope="module", params=["podman", "docker"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     if shutil.which("mmdebstrap") is None:
         pytest.skip("mmdebstrap, which builds the base image, is not installed")
-    folder = tmp_path_factory.mktemp("base")
-    store = ContentStore(folder / "content")
-    made = BaseBuilder(store, Scratch(folder / "tmp")).build(print)
-    path = folder / "base.tar"
-    with path.open("wb") as file:
-        file.writelines(docker_archive(store, made.digest, "localhost/debian:1"))
-    return path
-
-
-@pytest.fixture(scope="module", params=["podman", "docker"])
-def place(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, base: Path
-) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "docker":
-        with serving(folder, docker(), base) as made:
+        with serving(folder, docker()) as made:
             yield made
         return
-    with podman(folder) as engine, serving(folder, Engine(engine.socket), base) as made:
+    with podman(folder) as engine, serving(folder, Engine(engine.socket)) as made:
         yield made
 
 
 class serving:  # noqa: N801 - a context manager
-    def __init__(self, folder: Path, engine: Engine, base: Path) -> None:
-        self.base = base
+    def __init__(self, folder: Path, engine: Engine) -> None:
         variables = {"DOCKER_HOST": f"unix://{engine.path}", "MOORING_GC_INTERVAL_SECONDS": "0.5"}
         self.running = RunningServer(folder / "home", "--target", "container", variables=variables)
         self.engine = engine
@@ -141,8 +122,7 @@ class serving:  # noqa: N801 - a context manager
                 f"{WS}/images", json={"name": "baseless", **self.running.request(SCORE)}
             )
             assert self.running.wait(image.json())["state"] == "Succeeded"
-            with self.base.open("rb") as file:
-                answer = self.running.client.put("/mooring/v1/bases/debian", content=file, timeout=300)
+            answer = self.running.client.post("/mooring/v1/bases", json={}, timeout=900)
             assert answer.status_code == 200, answer.text
             assert '"error"' not in answer.text, answer.text
         except BaseException:
@@ -448,8 +428,8 @@ def test_an_image_without_a_base_is_refused(place: Place) -> None:
     place.delete("baseless")
 
 
-def test_podman_may_stop_without_its_containers(tmp_path: Path, base: Path) -> None:
-    with podman(tmp_path) as engine, serving(tmp_path, Engine(engine.socket), base) as place:
+def test_podman_may_stop_without_its_containers(tmp_path: Path) -> None:
+    with podman(tmp_path) as engine, serving(tmp_path, Engine(engine.socket)) as place:
         view = healthy(place.deploy("alone"))
         engine.stop()
         assert score(view, 1) == 1
@@ -462,8 +442,8 @@ def test_podman_may_stop_without_its_containers(tmp_path: Path, base: Path) -> N
         assert place.deploy("other", SCORE + b"# other\n", overwrite=True)["state"] == "Healthy"
 
 
-def test_a_service_moves_between_targets_on_its_address(tmp_path: Path, base: Path) -> None:
-    with podman(tmp_path) as engine, serving(tmp_path, Engine(engine.socket), base) as place:
+def test_a_service_moves_between_targets_on_its_address(tmp_path: Path) -> None:
+    with podman(tmp_path) as engine, serving(tmp_path, Engine(engine.socket)) as place:
         view = healthy(place.deploy("mover"))
         for target, isolated in (("process", False), ("container", True)):
             assert place.server.stop() == 0

@@ -117,8 +117,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         context.signals.attach(asyncio.get_running_loop())
-        parts = (builder, unpacker, place, bases, pushes)
-        await asyncio.to_thread(_tidy, home, store, operations, parts)
+        await asyncio.to_thread(_tidy, home, store, operations, (builder, unpacker, place, bases, pushes))
         place.on_loss(context.supervisor_lost)
         for runner in runners:
             runner.start()
