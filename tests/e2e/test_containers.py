@@ -347,9 +347,10 @@ def workspace(place: Place, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 # Scores from inside: where published ports appear is the engine's business.
 ASK = """
 import time, urllib.request
+headers = {"Content-Type": "application/json"}
 for left in reversed(range(600)):
     try:
-        request = urllib.request.Request("http://127.0.0.1:5001/score", data=DATA, method="POST")
+        request = urllib.request.Request("http://127.0.0.1:5001/score", data=DATA, headers=headers, method="POST")
         print(urllib.request.urlopen(request).read().decode())
         break
     except OSError:
