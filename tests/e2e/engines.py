@@ -52,8 +52,8 @@ class Podman:
                 stdout=log,
                 stderr=log,
             )
-        engine = Engine(self.socket)
-        eventually(lambda: answers(engine), f"Podman answers: {(self.folder / 'log').read_text()}", 60)
+        engine = Engine(self.socket, 5)
+        eventually(lambda: answers(engine), "Podman answers", 180)
         return engine
 
     def stop(self) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 import threading
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +15,16 @@ from typing import Any
 import httpx
 import pytest
 from engines import docker, podman
+from sdk_support import inference_config, register, write_app
 from support import WS, RunningServer, eventually, kill_all
 
+from azureml.core import Workspace
+from azureml.core.model import Model
 from mooring_runtime.engine.client import Engine
 
-pytestmark = pytest.mark.full
+# On a busy machine a start of an engine and a base image take their time.
+pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
+EXAMPLES = Path(__file__).parents[2] / "examples" / "diabetes"
 
 SCORE = b"""
 import json
@@ -60,6 +69,13 @@ class Place:
         self.server = server
         self.engine = engine
 
+    def client(self, *arguments: str) -> str:
+        """A command of Docker's own client, which Podman's service answers as well."""
+        whole = ["docker", "--host", f"unix://{self.engine.path}", *arguments]
+        done = subprocess.run(whole, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def deploy(self, name: str, script: bytes = SCORE, **more: Any) -> dict[str, Any]:
         """A service once its operation has ended, whatever came of it."""
         view = self.server.deploy(name, script, **{"computeType": "ACI", **RESOURCES, **more})
@@ -81,6 +97,8 @@ class Place:
 
 @pytest.fixture(scope="module", params=["podman", "docker"])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    if shutil.which("mmdebstrap") is None:
+        pytest.skip("mmdebstrap, which builds the base image, is not installed")
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "docker":
         with serving(folder, docker()) as made:
@@ -97,10 +115,14 @@ class serving:  # noqa: N801 - a context manager
         self.engine = engine
 
     def __enter__(self) -> Place:
-        self.running.start()
         try:
+            self.running.start()
             assert self.running.client.put(WS, json={}).status_code == 201
-            answer = self.running.client.post("/mooring/v1/bases", json={}, timeout=300)
+            image = self.running.client.post(
+                f"{WS}/images", json={"name": "baseless", **self.running.request(SCORE)}
+            )
+            assert self.running.wait(image.json())["state"] == "Succeeded"
+            answer = self.running.client.post("/mooring/v1/bases", json={}, timeout=900)
             assert answer.status_code == 200, answer.text
             assert '"error"' not in answer.text, answer.text
         except BaseException:
@@ -312,18 +334,136 @@ def test_images_go_when_nothing_uses_them(place: Place) -> None:
     eventually(lambda: place.engine.image(image) is None, "its image is gone from the engine", 60)
 
 
-def test_an_image_without_a_base_is_refused(place: Place) -> None:
-    bases = [base["name"] for base in place.server.client.get("/mooring/v1/bases").json()["value"]]
-    [name] = bases
-    saved = place.server.client.get(f"/mooring/v1/bases/{name}").json()
-    assert place.server.client.delete(f"/mooring/v1/bases/{name}").status_code == 204
+@pytest.fixture
+def workspace(place: Place, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setenv("MOORING_HOME", str(place.server.home))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{place.engine.path}")
+    monkeypatch.delenv("MOORING_ENDPOINT", raising=False)
+    if shutil.which("docker") is None:
+        pytest.skip("Docker's client is not installed")
+    return Workspace.get("ws", subscription_id="sub", resource_group="rg")
+
+
+# Scores from inside: where published ports appear is the engine's business.
+ASK = """
+import time, urllib.request
+headers = {"Content-Type": "application/json"}
+for left in reversed(range(600)):
     try:
-        view = place.deploy("baseless", SCORE + b"# baseless\n")
-        error = view["operation"]["error"]
-        assert error["code"] == "ImageHasNoBase"
-        assert "mooring base build" in error["hint"]
-        place.delete("baseless")
+        request = urllib.request.Request("http://127.0.0.1:5001/score", data=DATA, headers=headers, method="POST")
+        print(urllib.request.urlopen(request).read().decode())
+        break
+    except OSError:
+        if not left:
+            raise
+        time.sleep(0.1)
+"""
+
+
+def ask(place: Place, container: str, asked: Any) -> Any:
+    code = ASK.replace("DATA", repr(json.dumps(asked).encode()))
+    command = ["exec", container, "/opt/mooring/env/bin/python", "-c", code]
+    whole = ["docker", "--host", f"unix://{place.engine.path}", *command]
+    done = subprocess.run(whole, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr + place.engine.logs(container, 50)
+    return json.loads(done.stdout)
+
+
+def serves(place: Place, image: str) -> Any:
+    """What a container of the image answers, run as a careful user runs it."""
+    name = f"mooring-test-{uuid.uuid4().hex[:8]}"
+    rights = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+    limits = ["--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096", "--memory", "512m"]
+    place.client("run", "--detach", "--name", name, *rights, *limits, image)
+    try:
+        return ask(place, name, {"data": [1, 2]})
     finally:
-        assert place.server.client.post(
-            "/mooring/v1/bases", json={"name": saved["name"]}, timeout=300
-        ).is_success
+        place.client("rm", "--force", name)
+        place.client("rmi", "--force", image)
+
+
+def test_the_examples_run_unchanged(place: Place, workspace: Workspace, tmp_path: Path) -> None:
+    assert workspace.name == "ws"
+    folder = tmp_path / "diabetes"
+    shutil.copytree(EXAMPLES, folder)
+    for script in ("train.py", "script_2018.py", "script_2019.py", "local_webservice.py"):
+        done = subprocess.run(
+            [sys.executable, script], cwd=folder, capture_output=True, text=True, check=False, timeout=900
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_package_is_pulled_and_serves(place: Place, workspace: Workspace, tmp_path: Path) -> None:
+    write_app(tmp_path, weight=2, factor=10)
+    model = register(workspace, tmp_path, "packed")
+    package = Model.package(workspace, [model], inference_config(tmp_path))
+    package.wait_for_creation(show_output=True)
+    assert package.state == "Succeeded"
+    assert "/package@sha256:" in str(package.location)
+    registry = package.get_container_registry()
+    assert str(package.location).startswith(f"{registry.address}/")
+    assert registry.username
+    assert registry.password
+    assert serves(place, package.pull()) == [20, 40]
+
+
+def test_a_package_with_a_dockerfile_is_built_and_serves(
+    place: Place, workspace: Workspace, tmp_path: Path
+) -> None:
+    write_app(tmp_path, weight=3, factor=1)
+    model = register(workspace, tmp_path, "written")
+    package = Model.package(
+        workspace, [model], inference_config(tmp_path), generate_dockerfile=True, image_name="takeaway"
+    )
+    package.wait_for_creation()
+    context = tmp_path / "context"
+    package.save(str(context))
+    assert sorted(path.name for path in context.iterdir()) == ["Dockerfile", "azureml-app", "layers"]
+    assert (context / "azureml-app/azureml-models/written/1/model.txt").read_text() == "3"
+    # It is the user's from here on.
+    (context / "azureml-app/app/helper.py").write_text("FACTOR = 100\n")
+    place.client("build", "--tag", "localhost/takeaway:mine", str(context))
+    assert serves(place, "localhost/takeaway:mine") == [300, 600]
+
+
+def test_an_image_without_a_base_is_refused(place: Place) -> None:
+    body = {"name": "baseless", "computeType": "ACI", "imageId": "baseless:1", **RESOURCES}
+    answer = place.server.client.post(f"{WS}/services", json=body)
+    error = place.server.wait(answer.json())["error"]
+    assert error["code"] == "ImageHasNoBase"
+    assert "mooring base build" in error["hint"]
+    answer = place.server.client.get(f"{WS}/images/baseless:1/archive")
+    assert answer.json()["error"]["code"] == "ImageHasNoBase"
+    place.delete("baseless")
+
+
+def test_podman_may_stop_without_its_containers(tmp_path: Path) -> None:
+    with podman(tmp_path) as engine, serving(tmp_path, Engine(engine.socket)) as place:
+        view = healthy(place.deploy("alone"))
+        engine.stop()
+        assert score(view, 1) == 1
+        failed = place.deploy("other", SCORE + b"# other\n")
+        error = failed["operation"]["error"]
+        assert error["code"] == "EngineNotFound"
+        assert str(engine.socket) in error["evidence"]["tried"]
+        assert score(view, 2) == 2
+        engine.start()
+        assert place.deploy("other", SCORE + b"# other\n", overwrite=True)["state"] == "Healthy"
+
+
+def test_a_service_moves_between_targets_on_its_address(tmp_path: Path) -> None:
+    with podman(tmp_path) as engine, serving(tmp_path, Engine(engine.socket)) as place:
+        view = healthy(place.deploy("mover"))
+        for target, isolated in (("process", False), ("container", True)):
+            assert place.server.stop() == 0
+            place.server.arguments = ("--target", target)
+            place.server.start()
+            assert score(view, 1) == 1
+            request = {"imageRequest": place.server.request(SCORE + f"# {target}\n".encode())}
+            answer = place.server.client.patch(f"{WS}/services/mover", json=request)
+            assert place.server.wait(answer.json())["state"] == "Succeeded"
+            moved = healthy(place.view("mover"))
+            assert (moved["isolation"] == "container") is isolated
+            assert moved["scoringUri"] == view["scoringUri"]
+            assert score(moved, 2) == 2
+            eventually(lambda n=int(isolated): len(place.containers("mover")) == n, "only what is needed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import func, or_, select
@@ -15,6 +16,8 @@ from mooring_server.domain.init_timeout import init_seconds
 from mooring_server.domain.names import check_name, split_id
 from mooring_server.images import functions
 from mooring_server.images.bases.base import Base
+from mooring_server.images.docker_archive import docker_archive, has_base
+from mooring_server.images.documents import load_manifest
 from mooring_server.images.nocode import nocode_request
 from mooring_server.images.types import BuildRequest, ModelTree, TreeFile
 from mooring_server.services.bases import base_of
@@ -159,6 +162,32 @@ class Images:
                 target=image_id,
             )
         return self._context.store.path(image.built[f"{kind}_digest"]).read_bytes()
+
+    def archive(self, ref: WorkspaceRef, image_id: str) -> Iterator[bytes]:
+        """The image for ``docker load`` and ``podman load``, piece by piece, under the name of its location.
+
+        Raises:
+            NotFound: ``ImageNotBuilt``.
+            Conflict: ``ImageHasNoBase``.
+        """
+        view = self.get(ref, image_id)
+        store = self._context.store
+        if not view["imageDigest"]:
+            raise NotFound(
+                "ImageNotBuilt",
+                f"Image {image_id} cannot be fetched: its state is {view['creationState']}.",
+                hint="Look at its build log.",
+                target=image_id,
+            )
+        manifest = load_manifest(store, view["imageDigest"])
+        if not has_base(json.loads(store.read(manifest["config"]["digest"]))):
+            raise Conflict(
+                "ImageHasNoBase",
+                f"Image {image_id} was built without a base image; it runs as a process, not in a container.",
+                hint="`mooring base build`, and make it again.",
+                target=image_id,
+            )
+        return docker_archive(store, view["imageDigest"], str(view["imageLocation"]))
 
 
 def find_image(session: Session, workspace: Workspace, image_id: str) -> Image:

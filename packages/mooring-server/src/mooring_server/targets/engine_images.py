@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import tarfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from mooring_runtime.engine.client import Engine, EngineError
 from mooring_runtime.supervisor.engine_failure import failure_of
 from mooring_server.domain.errors import PhaseFailed, from_json
-from mooring_server.images import oci
+from mooring_server.images.docker_archive import docker_archive, has_base
 from mooring_server.images.documents import load_manifest
 from mooring_server.images.scratch import KeyedLocks
-from mooring_server.store.content import CHUNK, ContentStore, parse_digest
+from mooring_server.store.content import ContentStore, parse_digest
 
 _TAG_LENGTH = 24
 
@@ -79,7 +77,7 @@ class EngineImages:
 
     def _check(self, engine: Engine, manifest_digest: str) -> None:
         config = self.config(manifest_digest)
-        if config["config"]["Labels"].get(oci.LABEL_BASE, "none") == "none":
+        if not has_base(config):
             raise PhaseFailed(
                 "ImageHasNoBase",
                 "The image was built without a base image; it runs as a process, not in a container.",
@@ -95,40 +93,3 @@ class EngineImages:
                 hint="Choose a base for this machine's architecture and build the image again.",
                 phase="Unpack",
             )
-
-
-def docker_archive(store: ContentStore, manifest_digest: str, name: str) -> Iterator[bytes]:
-    """The image as ``docker save`` writes it, piece by piece, with its layers compressed as they are.
-
-    This form and not an OCI layout, which Docker Engine takes only since version 25. The image's id in the engine
-    is the digest of its configuration, in both engines.
-    """
-    manifest = load_manifest(store, manifest_digest)
-    blobs = [manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
-    paths = {digest: f"blobs/sha256/{parse_digest(digest)}" for digest in blobs}
-    listing = [
-        {"Config": paths[blobs[0]], "RepoTags": [name], "Layers": [paths[digest] for digest in blobs[1:]]}
-    ]
-    text = json.dumps(listing).encode()
-    yield _header("manifest.json", len(text))
-    yield _padded(text)
-    for digest, path in paths.items():
-        size = 0
-        with store.path(digest).open("rb") as file:
-            yield _header(path, file.seek(0, io.SEEK_END))
-            file.seek(0)
-            while chunk := file.read(CHUNK):
-                size += len(chunk)
-                yield chunk
-        yield bytes(-size % tarfile.BLOCKSIZE)
-    yield bytes(2 * tarfile.BLOCKSIZE)
-
-
-def _header(path: str, size: int) -> bytes:
-    entry = tarfile.TarInfo(path)
-    entry.size = size
-    return entry.tobuf(tarfile.GNU_FORMAT)
-
-
-def _padded(data: bytes) -> bytes:
-    return data + bytes(-len(data) % tarfile.BLOCKSIZE)

@@ -17,6 +17,7 @@ from mooring.sdk.inference_config import InferenceConfig
 from mooring.sdk.local import LocalWebservice
 from mooring.sdk.local_config import LocalWebserviceDeploymentConfiguration
 from mooring.sdk.model import Model
+from mooring.sdk.model_package import REPOSITORY, ModelPackage
 from mooring.sdk.names import check_service_name
 from mooring.sdk.types import JSON, Strings
 from mooring.sdk.webservice import Webservice
@@ -42,6 +43,32 @@ def deploy(
     source = inference_config.source(name, workspace)
     ids = model_ids_of(workspace, models)
     return _create_from(workspace, name, config, deployment_target, source, ids, overwrite)
+
+
+def package(
+    workspace: Any,
+    models: Any,
+    inference_config: InferenceConfig | None,
+    *,
+    generate_dockerfile: bool,
+    image_name: str | None,
+    image_label: str | None,
+) -> ModelPackage:
+    """`Model.package`."""
+    name = image_name or REPOSITORY
+    environment = None
+    if inference_config is None:
+        request = _no_code(workspace, models)
+    elif not isinstance(inference_config, InferenceConfig):
+        raise invalid(f"inference_config is {inference_config!r}, no InferenceConfig.", code="InvalidType")
+    else:
+        request = inference_config.build_create_payload(workspace, name, model_ids_of(workspace, models))
+        environment = inference_config.environment
+    if image_label is not None:
+        request["imageLabel"] = image_label
+    made = ModelPackage.create(workspace, request, environment, name)
+    made.package_type = "Dockerfile" if generate_dockerfile else "DockerImage"
+    return made
 
 
 def deploy_with_image(

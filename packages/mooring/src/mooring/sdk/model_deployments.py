@@ -67,11 +67,25 @@ class ModelDeployments:
         image_name: str | None = None,
         image_label: str | None = None,
     ) -> ModelPackage:
-        """Not available yet: `Image.create` builds an image, too."""
-        raise not_available(
-            "Model.package",
-            "ContainerImage.create (azureml.core.image) builds the same image without deploying it; "
-            "image.image_location is where it can be pulled.",
+        """Make an image to be taken away; returns at once, `ModelPackage.wait_for_creation` waits.
+
+        Args:
+            workspace: where.
+            models: `Model` objects or ids; may be empty.
+            inference_config: entry script and environment; None for the frameworks that need none.
+            generate_dockerfile: the folder of `ModelPackage.save` is what is wanted; the image is made as well.
+            image_name: its repository; Azure's default is ``package``.
+            image_label: its tag beside its version.
+        """
+        from mooring.sdk import deploying
+
+        return deploying.package(
+            workspace,
+            models,
+            inference_config,
+            generate_dockerfile=generate_dockerfile,
+            image_name=image_name,
+            image_label=image_label,
         )
 
     @staticmethod

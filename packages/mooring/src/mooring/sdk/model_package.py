@@ -8,8 +8,9 @@ from typing import Any
 from mooring.sdk.client import part
 from mooring.sdk.console import out
 from mooring.sdk.container_registry import ContainerRegistry
-from mooring.sdk.errors import not_available
+from mooring.sdk.local_engine import load
 from mooring.sdk.operations import failure, follow
+from mooring.sdk.package_context import empty_folder, write_context
 from mooring.sdk.types import JSON
 
 # The repository in which Azure puts packages that were given no name.
@@ -28,6 +29,7 @@ class ModelPackage:
     Attributes:
         state: ``Running``, ``Succeeded`` or ``Failed``.
         location: ``<registry>/package@sha256:<digest>`` once it is there; None before.
+        package_type: ``DockerImage`` or ``Dockerfile``.
         label: the tag it has in the registry beside its digest.
     """
 
@@ -38,6 +40,7 @@ class ModelPackage:
         self.state = "Running"
         self.location: str | None = None
         self.label: str | None = None
+        self.package_type = "DockerImage"
         self._image_id = ""
         operation = workspace.mooring.call("GET", f"/operations/{part(operation_id)}")
         self._image_id = str(operation.get("resourceId") or "")
@@ -106,19 +109,50 @@ class ModelPackage:
             "operationId": self.operation_id,
             "state": self.state,
             "location": self.location,
-            "packageType": "DockerImage",
+            "packageType": self.package_type,
         }
 
     def pull(self) -> str:
-        """Not available yet: pull ``location`` with a client of containers."""
-        raise not_available(
-            "ModelPackage.pull",
-            "docker login and docker pull take get_container_registry() and location.",
-        )
+        """Bring the image into Docker or Podman on this machine.
+
+        It comes from the server itself, so that no registry has to be reachable from the engine, or trusted by it.
+
+        Returns:
+            Its name there, for ``docker run``.
+
+        Raises:
+            UserErrorException: ``EngineNotFound``: neither is installed; ``EngineRefused``, with what it said.
+            WebserviceException: ``ImageNotBuilt``, ``ImageHasNoBase``.
+        """
+        with self._archive() as pieces:
+            return load(pieces)
 
     def save(self, output_directory: str) -> None:
-        """Not available yet: ``generate_dockerfile`` is not either."""
-        raise not_available("ModelPackage.save", "location is an image that can be pulled as it is.")
+        """Write a folder with a Dockerfile from which ``docker build`` and ``podman build`` make the image.
+
+        ``azureml-app`` in it has the entry script and the models, as they are and to be changed; everything else is in
+        ``layers``. It needs no registry, no index and no base image.
+
+        Args:
+            output_directory: is made if it does not exist.
+
+        Raises:
+            UserErrorException: ``DirectoryNotEmpty``.
+            WebserviceException: ``ImageNotBuilt``, ``ImageHasNoBase``.
+        """
+        target = empty_folder(output_directory)
+        with self._archive() as pieces:
+            write_context(pieces, target)
+        out(f"Wrote {target / 'Dockerfile'}; make the image with: docker build -t {self.name} {target}")
+
+    @property
+    def name(self) -> str:
+        """Of the image, without its registry: ``package:1``."""
+        return self._image_id
+
+    def _archive(self) -> Any:
+        http, base = self.workspace.mooring.http, self.workspace.mooring.base
+        return http.stream(f"{base}/images/{part(self._image_id)}/archive", noun="images")
 
     def __repr__(self) -> str:
         return f"ModelPackage(workspace={self.workspace!r}, state={self.state}, location={self.location})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from mooring_server.edges.native.access import CONTRIBUTOR, READER, guarded_router, needs
 from mooring_server.edges.native.common import WORKSPACE, Filter, PageOf, Ref, accepted
@@ -84,5 +84,15 @@ def routes(images: Images) -> APIRouter:
     def sbom(ref: Ref, image_id: str) -> Response:
         """The CycloneDX bill of materials."""
         return Response(images.attachment(ref, image_id, "sbom"), media_type="application/vnd.cyclonedx+json")
+
+    @router.get(
+        WORKSPACE + "/images/{image_id}/archive",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"application/x-tar": {}}}},
+    )
+    @needs(READER)
+    def archive(ref: Ref, image_id: str) -> StreamingResponse:
+        """The image as ``docker load`` takes it."""
+        return StreamingResponse(images.archive(ref, image_id), media_type="application/x-tar")
 
     return router
