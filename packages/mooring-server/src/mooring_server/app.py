@@ -48,7 +48,7 @@ from mooring_server.services.repositories import Repositories
 from mooring_server.services.tokens import Tokens
 from mooring_server.services.webservices import SCOPES, Webservices
 from mooring_server.services.workspaces import Workspaces
-from mooring_server.settings import Collection, Home, external_tracking, remove_temporary
+from mooring_server.settings import Collection, Home, allowed_imports, external_tracking, remove_temporary
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
 from mooring_server.store.tables import now
@@ -89,6 +89,7 @@ def create_app(
         scheme=scheme,
         user=_user(),
         init_seconds=init_seconds,
+        allowed_imports=allowed_imports(os.environ),
         sign=partial(signature, token.encode()),
     )
     operations = Operations(context)

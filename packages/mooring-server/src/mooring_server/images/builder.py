@@ -21,6 +21,7 @@ from mooring_server.images.pythons import Python, Pythons
 from mooring_server.images.resolve import Resolver
 from mooring_server.images.sbom import sbom_json
 from mooring_server.images.scratch import KeyedLocks, Scratch, kill_left
+from mooring_server.images.trained import check_trained, with_trained_version
 from mooring_server.images.types import BuildRequest, BuiltImage, Reporter, TreeFile
 from mooring_server.images.uv import Uv
 from mooring_server.images.wheels import WheelLayers
@@ -83,12 +84,13 @@ class ImageBuilder:
         changes = check_docker(request.environment)
         oci.image_environment(request)
         self._check_entry_script(request)
-        requirements = read_environment(request.environment)
+        requirements = with_trained_version(read_environment(request.environment), request.models)
         for change in (*changes, *requirements.changes):
             reporter.log(f"Changed: {change}")
         # Builds of one environment at a time: the second finds everything done.
         with self._busy.hold(key_of(requirements.packages, str(requirements.python))):
             lock = self._resolver.lock(requirements, reporter.log)
+            check_trained(lock, request.models)
             for change in lock.changes:
                 reporter.log(f"Changed: {change}")
             reporter.phase("Build", f"{len(lock.pins)} packages for Python {lock.python}")

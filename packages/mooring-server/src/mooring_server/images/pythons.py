@@ -107,8 +107,8 @@ class PythonRequest:
 class Pythons:
     """The interpreters of the host; each is asked once per server process, when it is needed.
 
-    Looked for, best first: the server's own, ``python3.X`` on PATH, pyenv's, uv's. Of several with the
-    same minor version the first is taken. PyPy and pre-releases are not used.
+    Looked for, best first: the server's own, ``python3.X`` on PATH and in the system's folders, pyenv's, uv's. Of
+    several with the same minor version the first is taken. PyPy and pre-releases are not used.
     """
 
     def __init__(self) -> None:
@@ -206,7 +206,9 @@ def not_available(wanted: str, present: Iterable[Python], *, phase: str) -> Phas
 
 def _places(minor: Minor) -> list[Path]:
     name = f"python{show(minor)}"
-    places = [Path(folder, name) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+    # A server that systemd has started may have a PATH of its own.
+    folders = [*os.environ.get("PATH", "").split(os.pathsep), "/usr/local/bin", "/usr/bin"]
+    places = [Path(folder, name) for folder in folders if folder]
     home = Path.home()
     data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local/share")
     for folder in (

@@ -279,7 +279,7 @@ def build_request(session: Session, image: Image) -> BuildRequest:
         source_directory=request["sourceDirectory"],
         files=_tree_files(request["files"]),
         models=tuple(
-            ModelTree(m.name, m.version, tree(m))
+            ModelTree(m.name, m.version, tree(m), _written_with(m))
             for m in (find_model(session, image.workspace, i) for i in image.model_ids)
         ),
     )
@@ -288,6 +288,14 @@ def build_request(session: Session, image: Image) -> BuildRequest:
 def tree(model: Model) -> tuple[TreeFile, ...]:
     """A model's files for the builder."""
     return _tree_files(model.files)
+
+
+def _written_with(model: Model) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (pickle["path"], version)
+        for pickle in model.extra.get("pickles") or []
+        for version in pickle["versions"].get("scikit-learn", ())
+    )
 
 
 def _tree_files(files: list[dict[str, Any]]) -> tuple[TreeFile, ...]:
