@@ -96,7 +96,7 @@ def create_app(
     tracking = TrackingServer(home.path / "mlflow", home.path / "logs" / "mlflow.log")
     workspaces = Workspaces(context, tracking.forget)
     builder = ImageBuilder(store, home.cache)
-    unpacker = Unpacker(store, home.cache / "unpacked")
+    unpacker = Unpacker(store, home.cache / "unpacked", home.cache / "pythons")
     sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
     target = ProcessTarget(home.services, unpacker, sandbox=sandbox)
     housekeeper = Housekeeper(context, operations, target, Collection.from_environment(os.environ))

@@ -162,7 +162,7 @@ def test_a_dangerous_pickle_is_refused_unless_it_is_allowed_by_name(
     assert caught.value.code == "PickleImportDangerous"
     assert "os.system" in caught.value.message
     assert "MOORING_ALLOWED_IMPORTS=os.system" in caught.value.hint
-    assert Models(context).list(ref, {}, Paging())["value"] == []
+    assert Models(context).list(ref, {}, Paging("/models"))["value"] == []
     view = register(context, ref, files=evil, allowedImports=["os.system"])
     assert view["version"] == 1
     assert view["pickles"][0]["dangerousImports"] == [{"name": "os.system", "reason": "starts programs"}]

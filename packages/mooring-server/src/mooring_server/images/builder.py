@@ -13,6 +13,7 @@ import mooring_runtime
 from mooring_server.domain.errors import InvalidRequest, MooringError
 from mooring_server.images import bytecode, oci
 from mooring_server.images.conda import Requirements, read_environment
+from mooring_server.images.condapythons import CondaPythons
 from mooring_server.images.environment import check_docker
 from mooring_server.images.indexes import index_settings
 from mooring_server.images.layers import Entry, Layer, LayerCache, join_layers, tree_layer, write_layer
@@ -46,12 +47,13 @@ class ImageBuilder:
     def __init__(self, store: ContentStore, cache_dir: Path) -> None:
         self._store = store
         self._cache_dir = cache_dir
-        self._pythons = Pythons()
+        self._pythons = Pythons(cache_dir / "pythons")
         self._scratch = Scratch(cache_dir / "tmp")
         self._layers = LayerCache(store, cache_dir / "layers")
         uv = Uv(cache_dir / "uv")
         self._resolver = Resolver(uv, self._pythons, LockCache(cache_dir / "locks"), self._scratch)
         self._wheels = WheelLayers(uv, self._layers, self._scratch)
+        self._conda = CondaPythons(cache_dir / "pythons", self._pythons, self._scratch)
         self._busy = KeyedLocks()
 
     def clean_stale(self) -> int:
@@ -87,6 +89,7 @@ class ImageBuilder:
         requirements = with_trained_version(read_environment(request.environment), request.models)
         for change in (*changes, *requirements.changes):
             reporter.log(f"Changed: {change}")
+        self._conda.provide(requirements, reporter.log)
         # Builds of one environment at a time: the second finds everything done.
         with self._busy.hold(key_of(requirements.packages, str(requirements.python))):
             lock = self._resolver.lock(requirements, reporter.log)

@@ -71,12 +71,13 @@ def unpacked(file: IO[bytes]) -> tuple[IO[bytes], str]:
 
 def _engine(head: bytes, file: IO[bytes]) -> tuple[str, Iterator[bytes]] | None:
     xz, alone = lzma.FORMAT_XZ, lzma.FORMAT_ALONE
-    for magic, name, start in (
+    engines: tuple[tuple[bytes, str, Callable[[], Iterator[bytes]]], ...] = (
         (b"\x1f\x8b", "gzip", lambda: _inflate(file, 31)),
         (b"BZh", "bz2", lambda: _decode(file, bz2.BZ2Decompressor())),
         (b"\xfd7zXZ\0", "xz", lambda: _decode(file, lzma.LZMADecompressor(xz, memlimit=_LZMA_MEMORY))),
         (b"\x5d\0\0", "lzma", lambda: _decode(file, lzma.LZMADecompressor(alone, memlimit=_LZMA_MEMORY))),
-    ):
+    )
+    for magic, name, start in engines:
         if head.startswith(magic):
             return name, start()
     if head.startswith(b"ZF"):
