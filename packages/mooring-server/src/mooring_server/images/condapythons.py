@@ -54,11 +54,9 @@ class CondaPythons:
             log(f"This machine has no {wanted}: looking into the conda channels {shown}.")
             try:
                 prefix = asyncio.run(asyncio.wait_for(self._install(minor, channels), _DEADLINE_S))
-            except TimeoutError:
+            except asyncio.TimeoutError:
                 log(f"The channels did not answer within {_DEADLINE_S} s.")
-            except Exception as error:
-                if not type(error).__module__.startswith("rattler"):
-                    raise
+            except _failures() as error:
                 log(f"The channels did not help: {redact(str(error))}")
             else:
                 log(f"{wanted} was installed from a conda channel to {prefix}.")
@@ -88,3 +86,19 @@ class CondaPythons:
 
 def _identity(records: list[RepoDataRecord]) -> str:
     return key_of(sorted((str(record.file_name), (record.sha256 or b"").hex()) for record in records))[:12]
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What py-rattler raises when a channel, a package or the combination asked for is not to be had."""
+    from rattler import exceptions
+
+    return (
+        exceptions.ExtractError,
+        exceptions.FetchRepoDataError,
+        exceptions.GatewayError,
+        exceptions.InstallerError,
+        exceptions.InvalidChannelError,
+        exceptions.IoError,
+        exceptions.LinkError,
+        exceptions.SolverError,
+    )
