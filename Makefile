@@ -64,7 +64,7 @@ compatibility: setup  ## regenerate docs/compatibility.md from the tests
 	$(BIN)/python tools/compatibility.py
 
 lock: $(BIN)/uv  ## pin the dependencies by hash
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate $(LOCAL) --extra mlflow --custom-compile-command "make lock" requirements/dev.in $(wildcard packages/*/pyproject.toml) -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate $(LOCAL) --extra mlflow --extra conda --custom-compile-command "make lock" requirements/dev.in $(wildcard packages/*/pyproject.toml) -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate $(LOCAL) --custom-compile-command "make lock" requirements/bootstrap.in -o requirements/bootstrap.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" requirements/reference-scoring.in -o requirements/reference-scoring.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" requirements/reference-mlflow.in -o requirements/reference-mlflow.txt

@@ -72,7 +72,14 @@ from mooring_server.services.storage.open_accounts import OpenAccounts
 from mooring_server.services.tokens import Tokens
 from mooring_server.services.webservices import SCOPES, Webservices
 from mooring_server.services.workspaces import Workspaces
-from mooring_server.settings import Collection, Home, external_tracking, layer_packing, remove_temporary
+from mooring_server.settings import (
+    Collection,
+    Home,
+    allowed_imports,
+    external_tracking,
+    layer_packing,
+    remove_temporary,
+)
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
 from mooring_server.store.pushes import Pushes
@@ -122,6 +129,7 @@ def create_app(  # noqa: PLR0915 - it assembles
         scheme=scheme,
         user=_user(),
         init_seconds=init_seconds,
+        allowed_imports=allowed_imports(os.environ),
         sign=partial(signature, token.encode()),
     )
     operations, bases = Operations(context), Bases(context, Scratch(home.cache / "bases"))
@@ -129,7 +137,8 @@ def create_app(  # noqa: PLR0915 - it assembles
     workspaces, repositories = Workspaces(context, tracking.forget), Repositories(context)
     accounts = StorageAccounts(context)
     builder = ImageBuilder(store, home.cache, layer_packing(os.environ))
-    pushes, unpacker = Pushes(store, home.content / "pushes"), Unpacker(store, home.cache / "unpacked")
+    pushes = Pushes(store, home.content / "pushes")
+    unpacker = Unpacker(store, home.cache / "unpacked", home.cache / "pythons")
     sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
     place = _place(target, home, store, unpacker, sandbox)
     broker = BrokerProcess(

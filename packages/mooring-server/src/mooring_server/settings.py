@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -227,6 +228,24 @@ def external_tracking(variables: Mapping[str, str]) -> str | None:
             phase="Start",
         )
     return address
+
+
+def allowed_imports(variables: Mapping[str, str]) -> frozenset[str]:
+    """``MOORING_ALLOWED_IMPORTS``: what pickles of any model may import, though it is dangerous.
+
+    Raises:
+        MooringError: ``SettingInvalid``.
+    """
+    names = [name.strip() for name in variables.get("MOORING_ALLOWED_IMPORTS", "").split(",") if name.strip()]
+    wrong = next((name for name in names if not re.fullmatch(r"\w+(\.\w+)+", name)), None)
+    if wrong is not None:
+        raise MooringError(
+            "SettingInvalid",
+            f"MOORING_ALLOWED_IMPORTS must be names like builtins.getattr with commas between them, not {wrong!r}.",
+            hint="Correct it or unset it.",
+            phase="Start",
+        )
+    return frozenset(names)
 
 
 def _seconds(variables: Mapping[str, str], name: str, default: float) -> float:

@@ -45,7 +45,7 @@ class Workshop:
         """As after a restart of the server."""
         self.store = ContentStore(self.root / "content")
         self.builder = ImageBuilder(self.store, self.root / "cache")
-        self.unpacker = Unpacker(self.store, self.root / "unpacked")
+        self.unpacker = Unpacker(self.store, self.root / "unpacked", self.root / "cache/pythons")
 
     def file(self, path: str, content: bytes = b"", *, executable: bool = False) -> TreeFile:
         return TreeFile(path, self.store.put_bytes(content), len(content), executable)

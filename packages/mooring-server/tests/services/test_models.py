@@ -1,5 +1,6 @@
 """The model registry against a real database and content store."""
 
+import pickle
 import threading
 
 import pytest
@@ -8,6 +9,7 @@ from mooring_server.domain.errors import InvalidRequest, MooringError, NotFound
 from mooring_server.services.context import Context, WorkspaceRef
 from mooring_server.services.models import Models
 from mooring_server.services.paging import Paging
+from mooring_server.settings import allowed_imports
 
 
 def file(context: Context, path: str = "model.pkl", content: bytes = b"x") -> dict:
@@ -141,3 +143,34 @@ def test_update(context: Context, ref: WorkspaceRef) -> None:
     assert view["kvTags"] == {"b": "2"}
     assert view["description"] == "old"
     assert Models(context).get(ref, "m:1")["sampleInputData"] == "s"
+
+
+def test_what_pickles_say_is_kept_and_shown(context: Context, ref: WorkspaceRef) -> None:
+    content = pickle.dumps({"_sklearn_version": "0.24.2"}, 4)
+    view = register(context, ref, files=[file(context, "m/model.pkl", content), file(context, "m/notes.txt")])
+    assert [found["path"] for found in view["pickles"]] == ["m/model.pkl"]
+    assert view["pickles"][0]["versions"] == {"scikit-learn": ["0.24.2"]}
+    assert Models(context).update(ref, "m:1", {"kvTags": {"a": "b"}})["pickles"] == view["pickles"]
+
+
+def test_a_dangerous_pickle_is_refused_unless_it_is_allowed_by_name(
+    context: Context, ref: WorkspaceRef
+) -> None:
+    evil = [file(context, "model.pkl", b"cos\nsystem\n(S'true'\ntR.")]
+    with pytest.raises(InvalidRequest) as caught:
+        register(context, ref, files=evil, allowedImports=["os.popen"])
+    assert caught.value.code == "PickleImportDangerous"
+    assert "os.system" in caught.value.message
+    assert "MOORING_ALLOWED_IMPORTS=os.system" in caught.value.hint
+    assert Models(context).list(ref, {}, Paging("/models"))["value"] == []
+    view = register(context, ref, files=evil, allowedImports=["os.system"])
+    assert view["version"] == 1
+    assert view["pickles"][0]["dangerousImports"] == [{"name": "os.system", "reason": "starts programs"}]
+    context.allowed_imports = allowed_imports({"MOORING_ALLOWED_IMPORTS": "os.system, builtins.getattr"})
+    assert register(context, ref, files=evil)["version"] == 2
+
+
+def test_allowed_imports_are_names() -> None:
+    with pytest.raises(MooringError) as caught:
+        allowed_imports({"MOORING_ALLOWED_IMPORTS": "os.system,eval"})
+    assert caught.value.code == "SettingInvalid"

@@ -15,6 +15,7 @@ from mooring_server.images.bases.base import Base, BaseContent
 from mooring_server.images.bases.pull import named, pull
 from mooring_server.images.compression import GZIP
 from mooring_server.images.conda import Requirements, read_environment
+from mooring_server.images.condapythons import CondaPythons
 from mooring_server.images.environment import check_docker
 from mooring_server.images.indexes import index_settings
 from mooring_server.images.interpreters import Interpreters
@@ -25,6 +26,7 @@ from mooring_server.images.resolve import Resolver
 from mooring_server.images.runtime import RuntimeLayers
 from mooring_server.images.sbom import sbom_json
 from mooring_server.images.scratch import KeyedLocks, Scratch, kill_left
+from mooring_server.images.trained import check_trained, with_trained_version
 from mooring_server.images.types import BuildRequest, BuiltImage, Reporter, TreeFile
 from mooring_server.images.uv import Uv
 from mooring_server.images.wheels import WheelLayers
@@ -48,7 +50,7 @@ class ImageBuilder:
     def __init__(self, store: ContentStore, cache_dir: Path, packing: str = GZIP) -> None:
         self._store = store
         self._cache_dir = cache_dir
-        self._pythons = Pythons()
+        self._pythons = Pythons(cache_dir / "pythons")
         self._scratch = Scratch(cache_dir / "tmp")
         self._layers = LayerCache(store, cache_dir / "layers", packing)
         uv = Uv(cache_dir / "uv")
@@ -56,6 +58,7 @@ class ImageBuilder:
         self._wheels = WheelLayers(uv, self._layers, self._scratch)
         self._runtime = RuntimeLayers(self._layers, self._scratch)
         self._interpreters = Interpreters(self._layers)
+        self._conda = CondaPythons(cache_dir / "pythons", self._pythons, self._scratch)
         self._busy = KeyedLocks()
 
     def clean_stale(self) -> int:
@@ -91,12 +94,14 @@ class ImageBuilder:
         if request.base is None and (asked := named(request.environment)):
             pulled = pull(self._store, asked[0], reporter.log, asked[1])
             request = dataclasses.replace(request, base=pulled)
-        requirements = read_environment(request.environment)
+        requirements = with_trained_version(read_environment(request.environment), request.models)
         for change in (*changes, *requirements.changes):
             reporter.log(f"Changed: {change}")
+        self._conda.provide(requirements, reporter.log)
         # Builds of one environment at a time: the second finds everything done.
         with self._busy.hold(key_of(requirements.packages, str(requirements.python))):
             lock = self._resolver.lock(requirements, reporter.log)
+            check_trained(lock, request.models)
             for change in lock.changes:
                 reporter.log(f"Changed: {change}")
             reporter.phase("Build", f"{len(lock.pins)} packages for Python {lock.python}")

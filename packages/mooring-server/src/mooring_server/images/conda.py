@@ -31,6 +31,7 @@ class Requirements:
         options: pip options from the environment's ``pip`` section.
         exclude_newer: RFC 3339 date or time; later uploads do not exist for the resolver.
         conda: PyPI name -> conda name, for packages that were given as conda packages.
+        channels: conda's, as written.
         changes: sentences telling what differs from what the user wrote and why.
     """
 
@@ -39,6 +40,7 @@ class Requirements:
     options: PipOptions = field(default_factory=PipOptions)
     exclude_newer: str | None = None
     conda: Mapping[str, str] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
 
 
@@ -204,6 +206,7 @@ class _Reader:
             self.options,
             exclude_newer,
             dict(self.conda),
+            tuple(self.channels),
             tuple(changes),
         )
 

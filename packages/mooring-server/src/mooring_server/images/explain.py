@@ -33,6 +33,38 @@ _ABSENT_VERSION = re.compile(r"there (?:is no version|are no versions) of ([A-Za
 _WHEELS_HINT = re.compile(r"Wheels are required for `([^`]+)`")
 _BUILD_FAILED = re.compile(r"Failed to (?:build|download and build)|build backend|CalledProcessError")
 
+# The words of distutils, setuptools, meson and CMake for a compiler that is not there.
+_COMPILER = r"'([^'\s]*(?:cc|\+\+|clang|fortran)[^'\s]*)'"
+_NO_COMPILER = re.compile(
+    rf"unable to execute {_COMPILER}|command {_COMPILER} failed: No such file|"
+    rf"No such file or directory: {_COMPILER}|"
+    r"Unknown compiler\(s\): \[\['([^']+)|No (CMAKE_C\w*_COMPILER) could"
+)
+
+
+def missing_compiler(errors: str) -> str | None:
+    """The compiler that a build looked for and did not find."""
+    found = _NO_COMPILER.search(errors)
+    if found is None:
+        return None
+    name = next(text for text in found.groups() if text)
+    return {"CMAKE_C_COMPILER": "cc", "CMAKE_CXX_COMPILER": "c++"}.get(name, name)
+
+
+def building_hint(errors: str) -> str:
+    """What to do when building from source failed."""
+    compiler = missing_compiler(errors)
+    first = (
+        f"Its source has to be compiled, and there is no compiler here ({compiler}): install one (Debian, Ubuntu: "
+        "build-essential)."
+        if compiler
+        else "It may need a compiler or libraries this machine does not have; see the evidence."
+    )
+    return (
+        f"{first} Or build a wheel elsewhere and name its directory with --find-links, or choose a version "
+        "that has wheels."
+    )
+
 
 def wanted_wheels(errors: str) -> frozenset[str]:
     """The packages uv could only take as source distributions."""
@@ -185,11 +217,7 @@ class Explainer:
 
     def _hint(self, question: Question, attempts: Sequence[Attempt], errors: str) -> str:
         if question.from_source and _BUILD_FAILED.search(errors):
-            return (
-                "It may need a compiler or libraries this machine does not have; see `resolver`. "
-                "Build a wheel elsewhere and name its directory with --find-links, or choose a version "
-                "that has wheels."
-            )
+            return building_hint(errors)
         if _NOT_FOUND.search(errors):
             return "Check the spelling; a package of a private index needs --index-url or --extra-index-url."
         tried = {attempt.python.minor for attempt in attempts}

@@ -107,11 +107,15 @@ class PythonRequest:
 class Pythons:
     """The interpreters of the host; each is asked once per server process, when it is needed.
 
-    Looked for, best first: the server's own, ``python3.X`` on PATH, pyenv's, uv's. Of several with the
-    same minor version the first is taken. PyPy and pre-releases are not used.
+    Looked for, best first: the server's own, ``python3.X`` on PATH and in the system's folders, pyenv's, uv's. Of
+    several with the same minor version the first is taken. PyPy and pre-releases are not used.
+
+    Args:
+        installed: where `condapythons` keeps those that it has installed; looked at last.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, installed: Path | None = None) -> None:
+        self._installed = installed
         self._lock = threading.Lock()
         self._found: dict[Minor, Python] = {}
 
@@ -184,7 +188,7 @@ class Pythons:
         own = self.own()
         if own.minor == minor:
             return own
-        for path in _places(minor):
+        for path in _places(minor, self._installed):
             python = _ask(path)
             if python is not None and python.minor == minor:
                 return python
@@ -204,9 +208,11 @@ def not_available(wanted: str, present: Iterable[Python], *, phase: str) -> Phas
     )
 
 
-def _places(minor: Minor) -> list[Path]:
+def _places(minor: Minor, installed: Path | None) -> list[Path]:
     name = f"python{show(minor)}"
-    places = [Path(folder, name) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+    # A server that systemd has started may have a PATH of its own.
+    folders = [*os.environ.get("PATH", "").split(os.pathsep), "/usr/local/bin", "/usr/bin"]
+    places = [Path(folder, name) for folder in folders if folder]
     home = Path.home()
     data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local/share")
     for folder in (
@@ -215,6 +221,8 @@ def _places(minor: Minor) -> list[Path]:
     ):
         found = glob.glob(f"{glob.escape(str(folder))}/*/bin/{name}")  # noqa: PTH207 - glob.escape
         places += sorted(map(Path, found), key=_version_of_folder, reverse=True)
+    if installed is not None:
+        places += sorted(installed.glob(f"*/bin/{name}"))
     # A shim of pyenv starts a shell first; the interpreter itself is found below versions/.
     direct = [place for place in places if place.parent.name != "shims"]
     return [place for place in [*direct, *places] if os.access(place, os.X_OK)]

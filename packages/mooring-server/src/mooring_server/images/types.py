@@ -28,11 +28,16 @@ class TreeFile:
 
 @dataclass(frozen=True)
 class ModelTree:
-    """A registered model's version and its files."""
+    """A registered model's version and its files.
+
+    Attributes:
+        written_with: the paths of its pickles that scikit-learn wrote, with the version that did.
+    """
 
     name: str
     version: int
     files: tuple[TreeFile, ...]
+    written_with: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -68,13 +68,19 @@ class UnpackedImage:
 
 
 class Unpacker:
-    """Unpacks images of a content store below ``root_dir``; safe for several threads, safe to kill."""
+    """Unpacks images of a content store below ``root_dir``; safe for several threads, safe to kill.
 
-    def __init__(self, store: ContentStore, root_dir: Path) -> None:
+    Args:
+        store: has the layers.
+        root_dir: its own.
+        pythons: where the builder keeps interpreters from conda channels.
+    """
+
+    def __init__(self, store: ContentStore, root_dir: Path, pythons: Path | None = None) -> None:
         self._store = store
         self._root = root_dir.absolute()
         self._scratch = Scratch(self._root / "tmp")
-        self._pythons = Pythons()
+        self._pythons = Pythons(pythons)
         self._busy = KeyedLocks()
         self._pruning = threading.Lock()
 

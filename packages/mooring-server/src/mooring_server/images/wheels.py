@@ -22,6 +22,7 @@ from packaging.utils import canonicalize_name
 
 from mooring_server.domain.errors import PhaseFailed
 from mooring_server.images import bytecode
+from mooring_server.images.explain import building_hint
 from mooring_server.images.indexes import IndexSettings
 from mooring_server.images.interpreters import ENV
 from mooring_server.images.layers import Entry, Layer, LayerCache, write_layer
@@ -125,8 +126,7 @@ class WheelLayers:
             raise PhaseFailed(
                 "PackageNotBuilt",
                 f"{failed[1]} has no wheel for Python {python.name}, and building it from source failed.",
-                hint="It may need a compiler or libraries this machine does not have; see the log. Build a "
-                "wheel elsewhere and name its directory with --find-links, or choose a version with wheels.",
+                hint=building_hint(result.errors),
                 phase="Build",
                 target=failed[1],
                 evidence=evidence,

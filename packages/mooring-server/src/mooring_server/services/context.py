@@ -58,6 +58,7 @@ class Context:
     Attributes:
         ages: how long phases have been running.
         init_seconds: what ``init()`` may take where the image does not say.
+        allowed_imports: dangerous imports that pickles of any model may have.
         address: ``host:port`` of this server, as callers and registry clients reach it.
         scheme: ``http`` or ``https``.
         user: the name recorded as creator.
@@ -71,6 +72,7 @@ class Context:
     retention: Retention = field(default_factory=Retention)
     ages: PhaseAges = field(default_factory=PhaseAges)
     init_seconds: float = DEFAULT_INIT_SECONDS
+    allowed_imports: frozenset[str] = frozenset()
     address: str = "127.0.0.1:0"
     scheme: str = "http"
     user: str = "unknown"

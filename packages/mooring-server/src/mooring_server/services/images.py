@@ -328,7 +328,7 @@ def build_request(session: Session, store: ContentStore, image: Image) -> BuildR
         source_directory=request["sourceDirectory"],
         files=_tree_files(request["files"]),
         models=tuple(
-            ModelTree(m.name, m.version, tree(m))
+            ModelTree(m.name, m.version, tree(m), _written_with(m))
             for m in (find_model(session, image.workspace, i) for i in image.model_ids)
         ),
         site=tuple(TreeFile(path, store.put_bytes(data), len(data)) for path, data in sorted(site.items())),
@@ -340,6 +340,14 @@ def build_request(session: Session, store: ContentStore, image: Image) -> BuildR
 def tree(model: Model) -> tuple[TreeFile, ...]:
     """A model's files for the builder."""
     return _tree_files(model.files)
+
+
+def _written_with(model: Model) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (pickle["path"], version)
+        for pickle in model.extra.get("pickles") or []
+        for version in pickle["versions"].get("scikit-learn", ())
+    )
 
 
 def _tree_files(files: list[dict[str, Any]]) -> tuple[TreeFile, ...]:

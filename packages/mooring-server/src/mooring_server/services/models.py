@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from mooring_server.domain.errors import Conflict, InvalidRequest, NotFound
 from mooring_server.domain.names import check_name, split_id
 from mooring_server.domain.trees import check_digest, check_tree
+from mooring_server.images.pickles.scan import Pickle, refused, scan_all
 from mooring_server.services.context import Context, WorkspaceRef, find_workspace, next_version
 from mooring_server.services.paging import Paging, page, tag_conditions
 from mooring_server.services.views import FileView, ModelView, Page
@@ -35,7 +36,8 @@ class Models:
         """Make a new version of ``request["name"]`` from files whose content was uploaded before.
 
         Raises:
-            InvalidRequest: ``InvalidName``, ``InvalidPath``, ``ModelEmpty``, ``BlobMissing``.
+            InvalidRequest: ``InvalidName``, ``InvalidPath``, ``ModelEmpty``, ``BlobMissing``,
+                ``PickleImportDangerous``.
         """
         name = check_name("model", request["name"])
         files = check_files(self._context, request["files"])
@@ -47,6 +49,9 @@ class Models:
                 phase="Upload",
                 target=name,
             )
+        pickles = scan_all((file["path"], self._context.store.path(file["digest"])) for file in files)
+        allowed = frozenset(request.get("allowedImports") or ())
+        check_imports(name, pickles, allowed | self._context.allowed_imports)
         with self._context.db.write() as session:
             workspace = find_workspace(session, ref)
             created = now()
@@ -59,7 +64,8 @@ class Models:
                 properties=request.get("properties") or {},
                 framework=request.get("framework") or "Custom",
                 framework_version=request.get("frameworkVersion"),
-                extra={k: request[k] for k in _EXTRA if request.get(k) is not None},
+                extra={k: request[k] for k in _EXTRA if request.get(k) is not None}
+                | {"pickles": [pickle.to_json() for pickle in pickles]},
                 files=files,
                 created_by=self._context.user,
                 created=created,
@@ -216,6 +222,30 @@ def check_files(context: Context, files: list[dict[str, Any]]) -> list[FileView]
     ]
 
 
+def check_imports(name: str, pickles: list[Pickle], allowed: frozenset[str]) -> None:
+    """Refuse pickles that do more than models do.
+
+    Raises:
+        InvalidRequest: ``PickleImportDangerous``, with all of them in the evidence.
+    """
+    found = refused(pickles, allowed)
+    if not found:
+        return
+    pickle, dangerous, reason = found[0]
+    names = sorted({item[1] for item in found})
+    raise InvalidRequest(
+        "PickleImportDangerous",
+        f"{pickle.path} imports {dangerous}, which {reason}, and is called when it is loaded. "
+        f"Model {name!r} was not registered.",
+        hint="Ask who made it. If it is meant to do that, allow it by name: "
+        f"Model.register(..., allowed_imports={names}), `mooring model register --allow-import {names[0]}`, or "
+        f"MOORING_ALLOWED_IMPORTS={','.join(names)} for all models of the server.",
+        phase="Upload",
+        target=dangerous,
+        evidence={"imports": "\n".join(f"{item.path}: {what}: {why}" for item, what, why in found[:200])},
+    )
+
+
 def model_view(model: Model) -> ModelView:
     """A model as callers see it."""
     return {
@@ -239,4 +269,5 @@ def model_view(model: Model) -> ModelView:
         "sampleInputData": model.extra.get("sampleInputData"),
         "sampleOutputData": model.extra.get("sampleOutputData"),
         "files": model.files,
+        "pickles": model.extra.get("pickles") or [],
     }

@@ -25,6 +25,18 @@ class FileView(TypedDict):
     executable: bool
 
 
+class PickleView(TypedDict):
+    """What a pickle says about itself; see `images.pickles.scan.Pickle`."""
+
+    path: str
+    protocol: int | None
+    compression: str | None
+    versions: dict[str, list[str]]
+    imports: list[str]
+    dangerousImports: list[dict[str, str]]
+    incomplete: str | None
+
+
 class ModelView(TypedDict):
     """A registered model's version."""
 
@@ -48,6 +60,7 @@ class ModelView(TypedDict):
     sampleInputData: str | None
     sampleOutputData: str | None
     files: list[FileView]
+    pickles: list[PickleView]
 
 
 class ImageView(TypedDict):

@@ -41,6 +41,7 @@ FIELDS = (
     ("Tags", lambda row: row.get("kvTags") or row.get("tags")),
     ("Properties", "properties"),
     ("Created", "createdTime"),
+    ("Pickles", lambda row: "\n".join(map(_pickle, row.get("pickles") or []))),
     ("Files", lambda row: "\n".join(f"{f['path']} ({f['size']} bytes)" for f in row.get("files") or [])),
 )
 COLUMNS = (
@@ -72,6 +73,14 @@ def register(
     memory_gb: Annotated[
         Real, typer.Option("--memory-gb", "--gb", help="Memory that serving it needs.")
     ] = None,
+    allow_import: Annotated[
+        Texts,
+        typer.Option(
+            "--allow-import",
+            metavar="MODULE.NAME",
+            help="What its pickles may import, though it is dangerous. May be repeated.",
+        ),
+    ] = None,
     output_metadata_file: Annotated[
         File,
         typer.Option("--output-metadata-file", "-t", help='Write {"modelId": ...} there, for deploy -f.'),
@@ -102,10 +111,11 @@ def register(
         model_framework=model_framework,
         model_framework_version=model_framework_version,
         resource_configuration=resources,
+        allowed_imports=allow_import,
     )
     if output_metadata_file is not None:
         output_metadata_file.write_text(json.dumps({"modelId": model.id}) + "\n", encoding="utf-8")
-    session.show(model.serialize(), FIELDS)
+    session.show({**model.serialize(), "pickles": model.pickles}, FIELDS)
 
 
 @command(app, "list")
@@ -160,7 +170,7 @@ def show(
     model = _find(session, model_id, model_name, version)
     # Azure's dictionary of a model has no files.
     whole = model.workspace.mooring.call("GET", f"/models/{part(model.id)}")
-    session.show({**model.serialize(), "files": whole.get("files", [])}, FIELDS)
+    session.show({**model.serialize(), "files": whole.get("files", []), "pickles": model.pickles}, FIELDS)
 
 
 @command(app, "download")
@@ -233,6 +243,21 @@ def delete(
     confirm(f"delete model {model.id}", yes=yes)
     model.delete()
     session.say(f"Deleted model {model.id}.")
+
+
+def _pickle(row: dict[str, Any]) -> str:
+    """One line: what wrote the pickle, and what was not looked at."""
+    versions = ", ".join(f"{name} {' and '.join(found)}" for name, found in row["versions"].items())
+    protocol = f"protocol {row['protocol'] if row['protocol'] is not None else '0 or 1'}"
+    dangerous = ", ".join(item["name"] for item in row["dangerousImports"])
+    parts = (
+        versions,
+        protocol,
+        row["compression"],
+        f"imports {dangerous} (allowed)" if dangerous else "",
+        f"not all was looked at: {row['incomplete']}" if row["incomplete"] else "",
+    )
+    return f"{row['path']}: {'; '.join(part for part in parts if part)}"
 
 
 def _find(session: Session, model_id: str | None, name: str | None, version: int | None) -> Model:

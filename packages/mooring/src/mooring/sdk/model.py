@@ -40,6 +40,9 @@ class Model(ModelDeployments):
         created_time: a datetime.
         id: ``name:version``.
         tags: may be changed by `add_tags` and friends.
+        pickles: what its pickles say about themselves, read without loading them: a list of dictionaries with
+            ``path``, ``protocol``, ``compression``, ``versions`` (of libraries), ``imports``, ``dangerousImports``
+            and ``incomplete``.
         url: where its files are.
         version: a whole number.
 
@@ -116,6 +119,8 @@ class Model(ModelDeployments):
         sample_output_dataset: Any = None,
         resource_configuration: ResourceConfiguration | None = None,
         _run: JSON | None = None,
+        *,
+        allowed_imports: Strings | None = None,
     ) -> Model:
         """Register a file or folder as the next version of a name.
 
@@ -133,9 +138,12 @@ class Model(ModelDeployments):
             sample_input_dataset: kept as it is written.
             sample_output_dataset: kept as it is written.
             resource_configuration: for deployments without an entry script.
+            allowed_imports: Mooring's own: what the model's pickles may import, though it is dangerous:
+                ``["builtins.getattr"]``.
 
         Raises:
             ModelPathNotFoundException: with what lies there instead.
+            WebserviceException: PickleImportDangerous.
         """
         check_model_name(model_name)
         found = model_files.collect(model_path, child_paths)
@@ -147,6 +155,7 @@ class Model(ModelDeployments):
             "kvTags": tags or {},
             "properties": properties or {},
             "description": description,
+            **({"allowedImports": list(allowed_imports)} if allowed_imports else {}),
             "framework": model_framework or Model.Framework.CUSTOM,
             "frameworkVersion": model_framework_version,
             "resourceRequirements": resources,
@@ -337,6 +346,7 @@ class Model(ModelDeployments):
         self.name: str = data["name"]
         self.version = int(data["version"])
         self.files: list[JSON] = data.get("files") or []
+        self.pickles: list[JSON] = data.get("pickles") or []
         self.created_time = time_of(data.get("createdTime"))
         self.modified_time = time_of(data.get("modifiedTime"))
         self.created_by = data.get("createdBy")

@@ -71,6 +71,7 @@ class NewModel(ModelChanges):
 
     name: Name
     files: list[File] = Field(max_length=100_000)
+    allowedImports: list[Name] | None = Field(default=None, max_length=1000)
     framework: Name | None = None
     frameworkVersion: Name | None = None
     runId: Name | None = None

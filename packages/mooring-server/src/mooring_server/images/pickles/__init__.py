@@ -1,0 +1,1 @@
+"""What a model's pickles say about themselves, read without loading them."""
