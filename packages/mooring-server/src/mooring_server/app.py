@@ -97,7 +97,7 @@ _HOUSEKEEPING_THREADS = 2
 _STOP_SECONDS = 3.0
 
 
-def create_app(  # noqa: PLR0915 - it assembles
+def create_app(
     home: Home,
     *,
     token: str,
