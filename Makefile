@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOCAL := $(foreach p,$(notdir $(wildcard packages/*)),--no-emit-package $(p))
 STAMP := $(VENV)/.installed
 # Tests mostly wait for processes; a file's tests stay together, and with them their server.
-PARALLEL ?= --numprocesses 2 --dist loadfile
+PARALLEL ?= --numprocesses 3 --dist loadfile
 export PYTHONHASHSEED ?= 0
 
 .PHONY: help quickstart setup test test-full lint fmt bench-build bench-mlflow bench-scale bench-scoring bench-servicebus compatibility lock clean

@@ -70,7 +70,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+# Its environment alone takes longer than most other pages together.
+LONG = {"mlflow"}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=pytest.mark.full) if page.stem in LONG else page for page in PAGES],
+    ids=[page.stem for page in PAGES],
+)
 @pytest.mark.usefixtures("sdk_home")
 # Scripts leave it to the end of the process to close their connections.
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -123,6 +131,7 @@ def run(block: Block, page: Path, folder: Path, namespace: dict[str, object]) ->
         assert block.kind in SHOWN, f"{page.name}, line {block.line}: {block.kind} blocks are not run"
 
 
+@pytest.mark.full
 def test_the_quickstart_runs_again_and_again(server: RunningServer, sdk_home: Path) -> None:
     script = [sys.executable, str(ROOT / "examples" / "quickstart.py")]
     mooring = str(Path(sys.executable).with_name("mooring"))

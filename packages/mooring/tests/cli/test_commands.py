@@ -153,7 +153,8 @@ def test_without_a_terminal_deleting_needs_yes(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(workspaces, "resolve", lambda *_: Held())
     dry = runner.invoke(app, ["workspace", "delete", "-w", "risk", "--dry-run", "-o", "table"])
     assert dry.exit_code == 0
-    assert "Would delete workspace risk with services one; images one; models one" in dry.stderr
+    left = "Would delete workspace risk and MLflow's runs in it, with services one; images one; models one"
+    assert left in dry.stderr
     result = runner.invoke(app, ["workspace", "delete", "-w", "risk", "-o", "json"])
     assert result.exit_code == 1
     assert json.loads(result.stderr)["error"]["code"] == "ConfirmationNeeded"
