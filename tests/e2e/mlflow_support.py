@@ -35,7 +35,7 @@ class MlflowClient:
         environment = {
             k: v for k, v in os.environ.items() if not k.startswith(("MOORING_", "MLFLOW_", "COV"))
         }
-        environment.update(QUIET, MOORING_HOME=str(self.server.home), **variables)
+        environment.update(QUIET, **{"MOORING_HOME": str(self.server.home), **variables})
         return subprocess.run(
             [str(self.python), *arguments],
             cwd=self.folder,

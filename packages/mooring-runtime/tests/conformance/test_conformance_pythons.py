@@ -36,8 +36,9 @@ def init(): pass
 @output_schema(NumpyParameterType(numpy.array([3.0])))
 def run(data): return data.sum(axis=1).tolist()
 """
-# The last inference-schema for 3.6 does not know optional parameters, which these scripts have.
-TOO_NEW = {6: ("standard", "arrays", "nested")}
+# inference-schema for 3.6 does not know optional parameters, which these scripts have; 1.7, the last for 3.7, converts
+# their default of None as if it came in the request, and fails.
+TOO_NEW = dict.fromkeys((6, 7), ("standard", "arrays", "nested"))
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,6 @@ def test_answers_as_azure_does(
 ) -> None:
     minor, path = python
     if world.name in TOO_NEW.get(minor, ()):
-        pytest.skip(f"inference-schema for Python 3.{minor} has no optional parameters")
+        pytest.skip(f"inference-schema for Python 3.{minor} cannot do optional parameters")
     host, port = ours(service, world, tmp_path / "app", path)
     compare(world, GOLDEN[world.name], observe(host, port, world))

@@ -113,6 +113,7 @@ def check(service: Service, said: bytes) -> Answer:
 ORDINARY = [
     b"nonsense nonsense",
     frames.encode(77, frames.RESULT, b"1.0", b"1"),
+    numbered(frames.encode(0, frames.RESULT, b"", b"1")),
     numbered(frames.encode(0, frames.REPLY, b'{"status": "x", "headers": [], "ms": null}', b"")),
 ]
 MORE = [
@@ -129,6 +130,25 @@ MORE = [
         frames.encode(0, frames.REPLY, b'{"status": 200, "headers": [["a", "\\ud800"]], "ms": null}', b"")
     ),
     numbered(frames.encode(0, frames.RESULT, b"\xff", b"1")),
+    numbered(
+        frames.encode(0, frames.REPLY, b'{"status": 200, "headers": [], "ms": "nan", "failed": false}', b"")
+    ),
+    numbered(
+        frames.encode(
+            0,
+            frames.REPLY,
+            b'{"status": 200, "headers": [["Content-Length", "9"]], "ms": null, "failed": false}',
+            b"123",
+        )
+    ),
+    numbered(
+        frames.encode(
+            0,
+            frames.REPLY,
+            b'{"status": 200, "headers": [["connection", "close"]], "ms": null, "failed": false}',
+            b"",
+        )
+    ),
 ]
 
 

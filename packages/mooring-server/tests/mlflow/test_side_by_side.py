@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,8 +23,6 @@ from mooring_server.images.unpack import Unpacker
 from mooring_server.store.content import ContentStore
 
 HERE = Path(__file__).parent
-REQUIREMENTS = HERE.parents[2].parent / "requirements"
-PYTHONS = ((3, 10), (3, 11), (3, 12))
 # Where ours answers although MLflow does not: columns without a signature are found by the names that the model
 # itself was fitted with.
 FRIENDLIER = {
@@ -45,31 +39,6 @@ class Silent:
 
     def log(self, message: str) -> None:
         pass
-
-
-def reference_python(name: str) -> Path:
-    """The interpreter of an environment with MLflow; made once, kept below the user's cache."""
-    requirements = REQUIREMENTS / f"{name}.txt"
-    version = sys.version_info[:2] if sys.version_info[:2] in PYTHONS else (3, 12)
-    wanted = "{}.{}".format(*version)
-    key = hashlib.sha256(requirements.read_bytes() + wanted.encode()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mooring-tests"
-    cache.mkdir(parents=True, exist_ok=True)
-    folder = cache / f"{name}-{key}"
-    with (cache / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "complete").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-            assert uv is not None, "uv makes the reference environment; `make setup` installs it"
-            python = sys.executable if version == sys.version_info[:2] else wanted
-            subprocess.run([uv, "venv", "--quiet", "--python", python, str(folder)], check=True)
-            install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--require-hashes", "-r"]
-            subprocess.run(
-                [*install, str(requirements), "--python", str(folder / "bin" / "python")], check=True
-            )
-            (folder / "complete").touch()
-    return folder / "bin" / "python"
 
 
 def free_port() -> int:
@@ -143,7 +112,9 @@ def image_of(model: Path, store: ContentStore, builder: ImageBuilder) -> tuple[s
 @pytest.mark.full
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", ["reference-mlflow", "reference-mlflow-2"])
-def test_the_answers_are_those_of_mlflow(tmp_path: Path, name: str) -> None:
+def test_the_answers_are_those_of_mlflow(
+    tmp_path: Path, name: str, reference_python: Callable[[str], Path]
+) -> None:
     python = reference_python(name)
     suite = tmp_path / "suite"
     suite.mkdir()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -144,3 +148,45 @@ def test_what_fails_leaves_nothing(home: Home) -> None:
     with pytest.raises(sqlite3.DatabaseError):
         TrackingData(home)
     assert not list((home.cache / "tmp").iterdir())
+
+
+BACK_UP = """
+import sys
+from pathlib import Path
+
+from mooring_server.services.backups import Backup, pieces
+from mooring_server.settings import Home
+from mooring_server.store.content import ContentStore
+from mooring_server.store.retention import Retention
+
+home = Home.open(Path(sys.argv[1]))
+backup = Backup(home, ContentStore(home.content), Retention())
+# As MLflow's server deletes and replaces.
+artifacts = home.path / "mlflow" / "artifacts"
+(artifacts / "empty").unlink()
+(artifacts / "again").write_bytes(b"another one")
+(artifacts / "again").replace(artifacts / "a.txt")
+with open(sys.argv[2], "wb") as file:
+    file.writelines(pieces(backup))
+backup.close()
+assert home.cache.stat().st_dev != artifacts.stat().st_dev
+assert not list((home.cache / "tmp").iterdir())
+"""
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare")
+def test_a_cache_on_a_file_system_of_its_own(home: Home, tmp_path: Path) -> None:
+    mount = 'mount -t tmpfs -o size=16m none "$1/cache" && exec "$2" -c "$3" "$1" "$4"'
+    path = tmp_path / "b.tar"
+    arguments = [str(home.path), sys.executable, BACK_UP, str(path)]
+    home.cache.mkdir(exist_ok=True)
+    run = subprocess.run(
+        ["unshare", "-Urm", "sh", "-c", mount, "sh", *arguments], capture_output=True, text=True, check=False
+    )
+    if run.returncode and re.search(r"unshare: |mount: .*(permi|denied)", run.stderr, re.DOTALL):
+        pytest.skip(f"no user name spaces here: {run.stderr}")
+    assert run.returncode == 0, run.stderr
+    other = Home.open(tmp_path / "other")
+    restores.restore(other, path, silent, force=False)
+    assert artifacts(other) == ARTIFACTS
+    assert runs(other) == ["first"]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from mooring_runtime.front.exchange import Headers
+from mooring_runtime.front.http_head import FRAMING
 from mooring_runtime.front.outlet import SLICE, Outlet
 from mooring_runtime.front.stream import BodyStream
 from mooring_runtime.worker import frames
@@ -182,13 +183,15 @@ class Channel(asyncio.Protocol):
         if ticket is None:
             raise ValueError("an answer to no request")
         if kind == frames.RESULT:
-            reply = Reply(200, JSON_HEADERS, body, head.decode("ascii"), failed=False)
+            reply = Reply(200, JSON_HEADERS, body, _milliseconds(head.decode("ascii")), failed=False)
         elif kind == frames.REPLY:
             said = json.loads(head)
-            headers = [(_text(name), _text(value)) for name, value in said["headers"]]
+            streamed = bool(said.get("stream"))
+            headers = [(_name(name, streamed=streamed), _text(value)) for name, value in said["headers"]]
             ms = said["ms"]
-            reply = Reply(_status(said["status"]), headers, body, ms and _text(ms), said["failed"] is True)
-            if said.get("stream"):
+            spent = None if ms is None else _milliseconds(_text(ms))
+            reply = Reply(_status(said["status"]), headers, body, spent, said["failed"] is True)
+            if streamed:
                 if self._stream is not None or len(self.tickets) > 1:
                     raise ValueError("a streamed body among others")
                 reply.stream = self._stream = BodyStream(body, self._flow, lambda: self._cancel(frame_id))
@@ -269,6 +272,29 @@ def _text(value: object) -> str:
         raise ValueError(f"{value!r} is no text")  # noqa: TRY004 - of what the worker says, as other mistakes
     value.encode()
     return value
+
+
+def _name(value: object, *, streamed: bool) -> str:
+    """The name of a header that leaves it to us to say where the answer ends, but for a streamed one's length.
+
+    Raises:
+        ValueError: it is none.
+    """
+    name = _text(value)
+    if name.lower() in FRAMING or (name.lower() == "content-length" and not streamed):
+        raise ValueError(f"{name} is not for a worker to say")
+    return name
+
+
+def _milliseconds(text: str) -> str:
+    """A duration as workers say it: digits, with or without a point.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not text.replace(".", "", 1).isdigit():
+        raise ValueError(f"{text!r} are no milliseconds")
+    return text
 
 
 def _status(value: object) -> int:

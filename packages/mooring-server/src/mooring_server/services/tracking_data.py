@@ -9,6 +9,7 @@ Artifacts are numbered because the names in an archive are short ASCII and their
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -34,7 +35,7 @@ class TrackingData:
     """What the folder of the tracking server holds at the moment of the call. `close` it.
 
     Artifacts are kept by hard links, so that deleting or replacing one meanwhile changes nothing here: MLflow
-    replaces them as a whole.
+    replaces them as a whole. They are copied where no link can be: the cache is on a file system of its own.
 
     Attributes:
         artifacts: how many files.
@@ -70,7 +71,7 @@ class TrackingData:
         for path in _files(folder / ARTIFACTS):
             link = copy / str(len(paths))
             try:
-                os.link(folder / ARTIFACTS / path, link)
+                _keep(folder / ARTIFACTS / path, link)
             except FileNotFoundError:  # deleted since it was listed
                 continue
             paths.append(path)
@@ -111,6 +112,16 @@ def place(folder: Path) -> None:
         raise archive.damaged(f"artifact {left[0]} has no path", f"{FOLDER}/{_PATHS}")
     index.unlink()
     shutil.rmtree(files, ignore_errors=True)
+
+
+def _keep(path: Path, link: Path) -> None:
+    try:
+        os.link(path, link)
+    except OSError as error:
+        # Another file system, or one that has no links (any more for this file).
+        if error.errno not in {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}:
+            raise
+        shutil.copyfile(path, link)
 
 
 def _files(root: Path) -> Iterator[str]:

@@ -18,7 +18,8 @@ from typing import Any
 
 import uvicorn
 
-from mooring_server.tracking import FORGOTTEN
+from mooring_server.tracking import FORGOTTEN, TOO_NEW
+from mooring_server.tracking.schema import DatabaseTooNewError, prepare
 
 HEADER = b"x-mlflow-workspace"
 _STOP_SECONDS = 3
@@ -59,9 +60,14 @@ def main() -> None:
     """Serve until SIGTERM, or until the server is gone."""
     folder, listener = Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))
     threading.Thread(target=_end_with_server, daemon=True).start()
+    try:
+        application = _application(folder)
+    except DatabaseTooNewError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(TOO_NEW)
     server = uvicorn.Server(
         uvicorn.Config(
-            Workspaces(_application(folder)),
+            Workspaces(application),
             log_level="warning",
             ws="none",
             timeout_graceful_shutdown=_STOP_SECONDS,
@@ -88,13 +94,9 @@ def _application(folder: Path) -> Any:
     )
     from mlflow.server.fastapi_app import app
     from mlflow.server.handlers import initialize_backend_stores
-    from mlflow.store.db.utils import _upgrade_db, create_sqlalchemy_engine
 
     uri = os.environ["_MLFLOW_SERVER_FILE_STORE"]
-    if database.exists():  # perhaps of an older MLflow
-        engine = create_sqlalchemy_engine(uri)
-        _upgrade_db(engine)
-        engine.dispose()
+    prepare(database)
     initialize_backend_stores(uri, default_artifact_root=os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"])
     _forget(folder)
     return app

@@ -15,7 +15,7 @@ from packaging.version import Version
 
 from mooring_runtime.supervisor import files
 from mooring_server.domain.errors import MooringError
-from mooring_server.tracking import FORGOTTEN
+from mooring_server.tracking import FORGOTTEN, TOO_NEW
 
 SOCKET = "tracking.sock"
 # The first with workspaces.
@@ -55,9 +55,11 @@ class TrackingServer:
         """Start it unless it runs; the process's id.
 
         Raises:
-            MooringError: ``TrackingServerNotInstalled``, ``TrackingServerTooOld``.
+            MooringError: ``TrackingServerNotInstalled``, ``TrackingServerTooOld``, ``TrackingDataTooNew``.
         """
         with self._lock:
+            if self._process is not None and self._process.poll() == TOO_NEW:
+                raise self._too_new()
             if self._process is None or self._process.poll() is not None:
                 _check_installed()
                 self._process = self._start()
@@ -94,6 +96,29 @@ class TrackingServer:
             except httpx.TransportError:  # it ends, or has much to do
                 return False
         return answer.status_code in {204, 404}
+
+    def refusal(self) -> MooringError | None:
+        """Why the process that has just let a request fall would not start again, or None."""
+        process = self._process
+        if process is None:
+            return None
+        try:
+            status = process.wait(_STOP_SECONDS)  # its sockets are gone a moment before it is
+        except subprocess.TimeoutExpired:
+            return None
+        return self._too_new() if status == TOO_NEW else None
+
+    def _too_new(self) -> MooringError:
+        return MooringError(
+            "TrackingDataTooNew",
+            f"A newer MLflow than the one beside this server ({importlib.metadata.version('mlflow-skinny')}) "
+            "has written its database.",
+            hint="Install that MLflow or a newer one beside the server, or put an older database back "
+            f"({self.folder}/mlflow.db.* or a backup); then restart the server. Nothing was changed.",
+            phase="Start",
+            evidence={"log": self.said()},
+            status_code=501,
+        )
 
     def said(self) -> str:
         """The last lines of its log since it was started."""

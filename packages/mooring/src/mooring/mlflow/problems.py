@@ -16,6 +16,7 @@ _CODES = {
     "TooManyAttempts": "REQUEST_LIMIT_EXCEEDED",
     "TrackingServerNotInstalled": "FEATURE_DISABLED",
     "TrackingServerTooOld": "FEATURE_DISABLED",
+    "TrackingDataTooNew": "FEATURE_DISABLED",
 }
 _BY_STATUS = {400: "INVALID_PARAMETER_VALUE", 404: "RESOURCE_DOES_NOT_EXIST", 503: "TEMPORARILY_UNAVAILABLE"}
 _REQUEST = ("Validate", "Resolve")

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from mooring.mlflow.address import external, workspace
+from mooring.mlflow.certificates import ca_file
 from mooring.mlflow.problems import as_mlflow
 from mooring.mlflow.required import check_mlflow
 
@@ -32,7 +33,8 @@ def credentials(uri: str) -> Any:
     Another tracking server is given what MLflow's own variables say, and never Mooring's token.
 
     Raises:
-        MlflowException: the server has no tracking server, or does not answer.
+        MlflowException: the server has no tracking server, does not answer, or shows a certificate that MLflow's
+            client cannot check.
     """
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import MlflowHostCreds
@@ -43,8 +45,9 @@ def credentials(uri: str) -> Any:
             return get_default_host_creds(elsewhere)
         mooring = workspace(uri).mooring
         connection = mooring.http.connection
+        certificates = ca_file(connection)
     return MlflowHostCreds(
         host=f"{connection.endpoint}{mooring.base}/mlflow",
         token=connection.token,
-        server_cert_path=connection.certificate or connection.ca_bundle or None,
+        server_cert_path=certificates,
     )

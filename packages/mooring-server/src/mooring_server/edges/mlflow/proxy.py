@@ -129,7 +129,9 @@ class _Proxy:
         try:
             answer = await self._client.send(asked, stream=True)
         except httpx.TransportError as error:
-            raise self._lost(late=isinstance(error, httpx.TimeoutException)) from error
+            late = isinstance(error, httpx.TimeoutException)
+            refusal = None if late else await run_in_threadpool(self._tracking.refusal)
+            raise refusal or self._lost(late=late) from error
         back = {name: answer.headers[name] for name in _PASSED_BACK if name in answer.headers}
         return StreamingResponse(_pieces(answer), answer.status_code, back)
 
