@@ -197,7 +197,7 @@ class Leasing(RuleBasedStateMachine):
 
 
 TestLeasing = Leasing.TestCase
-TestLeasing.settings = patient
+TestLeasing.settings = settings(patient, max_examples=30)
 
 
 @pytest.mark.parametrize("duration", [0, 14, 61, -2])
