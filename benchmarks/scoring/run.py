@@ -7,6 +7,7 @@ import json
 import math
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,14 @@ class Visit:
     samples: dict[int, Sample]
 
 
-def visit(server: Server, app: Path, question: Question, seconds: float) -> Visit:
-    """Measures once.
+def visit(
+    server: Server,
+    app: Path,
+    question: Question,
+    seconds: float,
+    connections: Sequence[int] = CONNECTIONS,
+) -> Visit:
+    """Measures once, with each number of connections.
 
     Raises:
         NotStarted: the server does not come up.
@@ -66,10 +73,10 @@ def visit(server: Server, app: Path, question: Question, seconds: float) -> Visi
             load.warm(url, body, headers, 16, WARM_SECONDS)
             seen: list[int] = []
             samples = {
-                connections: load.apply(
-                    url, body, headers, connections, seconds, lambda: seen.append(memory.used(running.leader))
+                count: load.apply(
+                    url, body, headers, count, seconds, lambda: seen.append(memory.used(running.leader))
                 )
-                for connections in CONNECTIONS
+                for count in connections
             }
             _check(server, running, body, headers, question)
     return Visit(start, max(seen), samples)

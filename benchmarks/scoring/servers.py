@@ -58,6 +58,7 @@ class Server:
         field: the member of the request that has the rows.
         command: of its process: the environment's folder, the port.
         script: of Mooring, the entry script; it is started by its supervisor.
+        variables: of Mooring, more of the script's environment.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Server:
     field: str = "data"
     command: Callable[[Path, int], list[str]] | None = None
     script: str = "score.py"
+    variables: tuple[tuple[str, str], ...] = ()
 
     def body(self, row: list[float]) -> str:
         """A request for one row."""
@@ -91,7 +93,7 @@ class Server:
         """
         python = environment(self.lock)
         if self.command is None:
-            with _mooring(self.script, python, app, folder) as running:
+            with _mooring(self, python, app, folder) as running:
                 yield running
         else:
             with _process(self.command, python, app, folder) as running:
@@ -134,7 +136,7 @@ def _process(
 
 
 @contextmanager
-def _mooring(script: str, python: Path, app: Path, folder: Path) -> Iterator[Running]:
+def _mooring(server: Server, python: Path, app: Path, folder: Path) -> Iterator[Running]:
     """As the process target starts it: key, sandbox, limits."""
     key = secrets.token_hex(16)
     service = Service(folder / "service")
@@ -147,8 +149,8 @@ def _mooring(script: str, python: Path, app: Path, folder: Path) -> Iterator[Run
                     "python": str(python / "bin" / "python"),
                     "worker_dir": str(WORKER_DIR),
                     "app_root": str(app),
-                    "entry_script": script,
-                    "env": worker_env(app),
+                    "entry_script": server.script,
+                    "env": {**worker_env(app), **dict(server.variables)},
                     "workers": WORKERS,
                     "memory_bytes": 4 << 30,
                     "sandbox": {"mode": "auto", "readable": [str(python)]},

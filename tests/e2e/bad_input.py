@@ -176,7 +176,7 @@ class Desk:
         """Nothing was left, and nothing runs that did not run before."""
         # Work in progress, such as the housekeeper's, may have been seen before: none of it may stay.
         wanted = {**before, "uploads": [], "scratch": []}
-        eventually(lambda: self.state() == wanted, f"{self.state()} becomes {wanted}", 60)
+        eventually(lambda: self.state() == wanted, f"{self.state()} becomes {wanted}")
         services = set(before["directories"])
         for command in processes_below(self.server.home / "services").values():
             assert any(uid in command for uid in services), command

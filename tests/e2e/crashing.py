@@ -185,7 +185,7 @@ def assert_settled(server: RunningServer, *, deep: bool = False) -> None:
         assert state != "Failed", (kind, resource, error, phases)
     report = server.client.get("/mooring/v1/check", params={"deep": deep}).json()
     assert report["findings"] == [], report
-    eventually(lambda: not left_over(home), "temporary files go", 30)
+    eventually(lambda: not left_over(home), "temporary files go")
     known = {s["name"] for s in server.client.get(f"{WS}/services").json()["value"]}
     directories = {d.name for d in (home / "services").iterdir()}
     assert len(directories) == len(known), (directories, known)

@@ -6,12 +6,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
-from support import RunningServer
+from support import WS, RunningServer
 
 from mooring_server.images.pythons import Pythons
 
+OTHER = WS.rpartition("/")[0] + "/other"
+API = "/mlflow/api/2.0/mlflow"
+FILES = "/mlflow/api/2.0/mlflow-artifacts/artifacts"
 ROOT = Path(__file__).resolve().parents[2]
 # What prints on import or phones home is not what is tested.
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
@@ -64,3 +69,25 @@ def make_environment(folder: Path, python: str, *packages: str) -> Path:
         subprocess.run([uv, "venv", "-q", "--python", found.path, target], check=True)
         subprocess.run([uv, "pip", "install", "-q", "--python", made, *local, *packages], check=True)
     return made
+
+
+def begin(server: RunningServer, workspace: str = WS) -> dict[str, Any]:
+    """A new run of the experiment ``exp``."""
+    made = server.client.post(f"{workspace}{API}/experiments/create", json={"name": "exp"})
+    if made.status_code == 200:
+        experiment = made.json()["experiment_id"]
+    else:
+        found = server.client.get(
+            f"{workspace}{API}/experiments/get-by-name", params={"experiment_name": "exp"}
+        )
+        experiment = found.json()["experiment"]["experiment_id"]
+    answer = server.client.post(
+        f"{workspace}{API}/runs/create", json={"experiment_id": experiment, "start_time": 1}
+    )
+    assert answer.status_code == 200, answer.text
+    info: dict[str, Any] = answer.json()["run"]["info"]
+    return info
+
+
+def get(server: RunningServer, run: dict[str, Any], workspace: str = WS) -> httpx.Response:
+    return server.client.get(f"{workspace}{API}/runs/get", params={"run_id": run["run_id"]})

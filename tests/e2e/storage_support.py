@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import os
 import re
 import secrets
@@ -12,6 +14,8 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +68,27 @@ def make_account(server: RunningServer, name: str) -> Account:
     path = f"{ACCOUNTS}/{name}"
     assert server.client.put(path, json={}).status_code in {200, 201}
     return Account(server.client.post(f"{path}/connectionString").json()["connectionString"])
+
+
+def signed(
+    account: Account, method: str, target: str, *, at: datetime | None = None, **more: str
+) -> tuple[str, dict[str, str]]:
+    """Address and headers of a request, signed by hand: an independent reading of Azure's rules."""
+    date = format_datetime(at or datetime.now(timezone.utc), usegmt=True)
+    headers = {
+        "x-ms-date": date,
+        "x-ms-version": "2021-12-02",
+        **{k.replace("_", "-"): v for k, v in more.items()},
+    }
+    path, _, query = target.partition("?")
+    parts = sorted(part.split("=") for part in query.split("&") if part)
+    resource = f"/{account.name}/{account.name}{path}" + "".join(f"\n{k}:{v}" for k, v in parts)
+    lines = "".join(f"{k}:{headers[k]}\n" for k in sorted(headers) if k.startswith("x-ms-"))
+    length = headers.pop("length", "")
+    text = f"{method}\n\n\n{length}\n" + "\n" * 8 + lines + resource
+    signature = hmac.new(base64.b64decode(account.key), text.encode(), hashlib.sha256).digest()
+    headers["authorization"] = f"SharedKey {account.name}:{base64.b64encode(signature).decode()}"
+    return account.endpoint + target, headers
 
 
 def code_of(act: Callable[[], Any]) -> tuple[int, str]:

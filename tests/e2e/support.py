@@ -19,7 +19,7 @@ import httpx
 WS = "/mooring/v1/subscriptions/sub/resourceGroups/rg/workspaces/ws"
 
 
-def eventually(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
+def eventually(condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:
     """Wait until ``condition`` gives something true, and return it."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -59,7 +59,7 @@ class RunningServer:
         self.variables = variables or {}
         self.verify = verify or True
         self.process: subprocess.Popen[bytes] | None = None
-        self.client = httpx.Client()
+        self.client = httpx.Client(timeout=60)
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """Begin to start; what `start` waits for is not waited for."""
@@ -89,7 +89,7 @@ class RunningServer:
             return told if told["pid"] == process.pid else None
 
         try:
-            told = eventually(announced, "the server announces itself", 90)
+            told = eventually(announced, "the server announces itself")
         except AssertionError as error:
             raise AssertionError(f"{error}; its log ends:\n{log.read_text()[-3000:]}") from None
         self.client.close()
@@ -118,7 +118,7 @@ class RunningServer:
     def stop(self) -> int:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=120)
 
     def wait(self, view: dict[str, Any], workspace: str = WS, seconds: float = 300) -> dict[str, Any]:
         """Follow an operation to its end."""

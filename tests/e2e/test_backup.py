@@ -112,10 +112,10 @@ def back_up_under_load(server: RunningServer, file: Path, url: str, key: str) ->
     for thread in threads:
         thread.start()
     try:
-        eventually(lambda: deployments, "a deployment has been made", 120)
+        eventually(lambda: deployments, "a deployment has been made")
         for _ in range(3):
             told = json.loads(mooring(server.home, "backup", str(file), "--force", "-o", "json").stdout)
-        eventually(lambda: len(deployments) > 2, "deployments go on", 120)
+        eventually(lambda: len(deployments) > 2, "deployments go on")
     finally:
         stop.set()
         for thread in threads:
@@ -155,7 +155,7 @@ def test_back_up_under_load_wipe_restore_score(
                 view if view["state"] == "Healthy" and view["deploymentStatus"]["phase"] == "Ready" else None
             )
 
-        view = eventually(healthy, "the service is back", 120)
+        view = eventually(healthy, "the service is back")
         assert view["scoringUri"] == before["scoringUri"]
         assert view["imageDigest"] == before["imageDigest"]
         assert server.client.post(f"{WS}/services/scorer/listkeys").json() == keys
@@ -263,7 +263,7 @@ def test_a_server_that_dies_during_a_backup(deployed: RunningServer, tmp_path: P
     process = subprocess.Popen(
         [MOORING, "backup", str(file)], env=environ(deployed.home), stderr=subprocess.PIPE, text=True
     )
-    eventually(lambda: part.exists() or process.poll() is not None, "it has begun", 60)
+    eventually(lambda: part.exists() or process.poll() is not None, "it has begun")
     deployed.kill()
     _, said = process.communicate(timeout=120)
     if process.returncode:
@@ -322,7 +322,7 @@ def test_damaged_backups_are_refused(deployed: RunningServer, tmp_path: Path, ot
 
 
 def test_a_backup_wants_the_token(server: RunningServer) -> None:
-    assert httpx.get(f"{server.url}/mooring/v1/backup").status_code == 401
+    assert httpx.get(f"{server.url}/mooring/v1/backup", timeout=60).status_code == 401
 
 
 def test_data_of_a_newer_mooring(other_home: Path) -> None:

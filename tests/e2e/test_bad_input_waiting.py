@@ -145,7 +145,7 @@ def interrupted(desk: Desk, process: subprocess.Popen[str], name: str) -> tuple[
         operation = desk.server.client.get(f"{BASE}/operations/{view.json()['operationId']}").json()
         return operation if operation["phases"][-1]["state"] == "Running" else None
 
-    operation = eventually(in_init, "init() runs", 120)
+    operation = eventually(in_init, "init() runs")
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     after = desk.server.client.get(f"{BASE}/operations/{operation['id']}").json()

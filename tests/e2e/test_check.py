@@ -140,14 +140,14 @@ def test_a_supervisor_that_does_not_follow_and_one_that_nobody_knows(stocked: Ru
         assert found(home)["ServiceOutdated"]["subject"] == "service svc"
     finally:
         os.kill(supervisor, signal.SIGCONT)
-    eventually(lambda: found(home) == {}, "the server hands it over again", 60)
+    eventually(lambda: found(home) == {}, "the server hands it over again")
 
     stocked.kill()
     execute(home, "DELETE FROM service_revisions")
     execute(home, "DELETE FROM services")
     assert found(home)["SupervisorUnknown"]["subject"] == directory.name
     stocked.start()
-    eventually(lambda: found(home) == {}, "it is ended", 60)
+    eventually(lambda: found(home) == {}, "it is ended")
 
 
 def test_without_a_server(stocked: RunningServer) -> None:
@@ -178,7 +178,7 @@ def test_without_a_server(stocked: RunningServer) -> None:
     kept.rename(directory)
 
     stocked.start()
-    eventually(lambda: found(home) == {}, "a start of the server puts it right", 60)
+    eventually(lambda: found(home) == {}, "a start of the server puts it right")
     assert not stranger.exists()
     assert not [path for path in left if path.exists()]
 

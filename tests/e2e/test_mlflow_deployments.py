@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
-from mlflow_support import MlflowClient, make_environment
-from support import RunningServer
+from mlflow_support import QUIET, MlflowClient, make_environment
+from support import WS, RunningServer, eventually, kill_all
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
@@ -216,3 +224,84 @@ def test_the_command_line_and_run_local(server: RunningServer, environments: Pat
     )
     assert bare.returncode != 0
     assert "deploy-config-file" in bare.stderr
+
+
+ELSEWHERE = (
+    LOGS
+    + """
+assert ws.get_mlflow_tracking_uri().startswith("mooring+http://")
+version = mlflow.register_model(uri, f"{name}-registered")
+mlflow.MlflowClient().set_registered_model_alias(version.name, "champion", version.version)
+for source in (uri, f"models:/{version.name}@champion"):
+    client.create_deployment(name, source)
+    got = client.predict(name, rows).get_predictions().values.ravel()
+    assert abs(got - wanted).max() < 1e-9, (got, wanted)
+    client.delete_deployment(name)
+print(run.info.run_id)
+"""
+)
+
+
+def _occupied(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def mlflow_server(python: Path, folder: Path) -> Iterator[str]:
+    """MLflow's own server, as its users start it; its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder.mkdir()
+    command = [python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    places = ["--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", str(folder / "files")]
+    variables = {k: v for k, v in os.environ.items() if not k.startswith(("MOORING_", "MLFLOW_", "COV"))}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, *places],
+            cwd=folder,
+            env={**variables, **QUIET, "PATH": f"{python.parent}:{os.environ['PATH']}"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    address = f"http://127.0.0.1:{port}"
+
+    def healthy() -> bool:
+        assert process.poll() is None, (folder / "log").read_text()
+        try:
+            return httpx.get(f"{address}/health", timeout=30).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    try:
+        eventually(healthy, "MLflow's server answers", 180)
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+        eventually(lambda: not _occupied(port), "its workers end")
+
+
+def test_another_mlflow_server_tracks_and_mooring_deploys(environments: Path, tmp_path: Path) -> None:
+    version, packages = ENVIRONMENTS["mlflow 3 full"]
+    python = make_environment(environments, version, *packages)
+    with mlflow_server(python, tmp_path / "elsewhere") as address:
+        server = RunningServer(tmp_path / "home", variables={"MOORING_MLFLOW_TRACKING_URI": address}).start()
+        try:
+            assert server.client.put(WS, json={}).status_code == 201
+            client = MlflowClient(python, server, tmp_path)
+            run_id = client.run(ELSEWHERE, "elsewhere").split()[-1]
+            assert not (server.home / "mlflow").exists()
+            server.close()
+        finally:
+            kill_all(server.home)
+    with closing(sqlite3.connect(tmp_path / "elsewhere" / "mlflow.db")) as database:
+        found = database.execute("SELECT status FROM runs WHERE run_uuid = ?", (run_id,)).fetchall()
+        assert found == [("FINISHED",)]
+        assert database.execute("SELECT name, version FROM model_versions").fetchall() == [
+            ("elsewhere-registered", 1)
+        ]
+    assert list((tmp_path / "elsewhere" / "files").rglob("MLmodel"))

@@ -46,6 +46,7 @@ def save(folder: Path, model: Ridge, **python_function: str) -> Path:
     return folder
 
 
+@pytest.mark.full  # the guide's page, which is always run, deploys one by MLflow's client
 def test_a_folder_becomes_a_service(sdk_home: Path, tmp_path: Path) -> None:
     ws = Workspace("sub", "rg", "mlflow-models")
     ridge = Ridge().fit(X, X[:, 0])

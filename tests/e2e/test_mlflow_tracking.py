@@ -7,19 +7,14 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from mlflow_support import MlflowClient
+from mlflow_support import API, FILES, OTHER, MlflowClient, begin, get
 from support import WS, RunningServer, eventually, kill_all, processes_below
 
 from mooring.sdk.exceptions import AzureMLException
 from mooring.sdk.workspace import Workspace
-
-OTHER = WS.rpartition("/")[0] + "/other"
-API = "/mlflow/api/2.0/mlflow"
-FILES = "/mlflow/api/2.0/mlflow-artifacts/artifacts"
 
 TRACKS = """
 import mlflow, os, pathlib
@@ -27,11 +22,14 @@ from azureml.core import Workspace
 
 ws = Workspace("sub", "rg", "ws")
 mlflow.set_tracking_uri(ws.get_mlflow_tracking_uri())
+with mlflow.start_run() as unnamed:
+    pass
+assert mlflow.get_experiment(unnamed.info.experiment_id).name == "Default"
 mlflow.set_experiment("by-mlflow")
 folder = pathlib.Path("files/sub")
 folder.mkdir(parents=True, exist_ok=True)
 (folder / "b c.txt").write_text("below")
-pathlib.Path("files/a.bin").write_bytes(os.urandom(40_000_000))
+pathlib.Path("files/a.bin").write_bytes(os.urandom(4_000_000))
 with mlflow.start_run() as run:
     mlflow.log_metric("mse", 1.5)
     mlflow.log_param("alpha", "0.3")
@@ -138,28 +136,6 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]
         kill_all(server.home)
 
 
-def begin(server: RunningServer, workspace: str = WS) -> dict[str, Any]:
-    """A new run of the experiment ``exp``."""
-    made = server.client.post(f"{workspace}{API}/experiments/create", json={"name": "exp"})
-    if made.status_code == 200:
-        experiment = made.json()["experiment_id"]
-    else:
-        found = server.client.get(
-            f"{workspace}{API}/experiments/get-by-name", params={"experiment_name": "exp"}
-        )
-        experiment = found.json()["experiment"]["experiment_id"]
-    answer = server.client.post(
-        f"{workspace}{API}/runs/create", json={"experiment_id": experiment, "start_time": 1}
-    )
-    assert answer.status_code == 200, answer.text
-    info: dict[str, Any] = answer.json()["run"]["info"]
-    return info
-
-
-def get(server: RunningServer, run: dict[str, Any], workspace: str = WS) -> httpx.Response:
-    return server.client.get(f"{workspace}{API}/runs/get", params={"run_id": run["run_id"]})
-
-
 def process_of(server: RunningServer) -> int:
     """The tracking server's process."""
     (found,) = processes_below(server.home / "mlflow")
@@ -223,6 +199,22 @@ def test_a_workspace_sees_nothing_of_another(tracked: RunningServer) -> None:
     asked = {"run_id": mine["run_id"]}
     spoofed = tracked.client.get(f"{OTHER}{API}/runs/get", params=asked, headers=named)
     assert spoofed.status_code == 404
+
+
+def test_a_deleted_workspace_takes_its_runs_along(tracked: RunningServer) -> None:
+    gone = OTHER + "-gone"
+    tracked.client.put(gone, json={})
+    run = begin(tracked, gone)
+    path = run["artifact_uri"].partition(":/")[2] + "/a"
+    assert tracked.client.put(f"{gone}{FILES}/{path}", content=b"a").status_code == 200
+    uid = tracked.client.get(gone).json()["workspaceid"]
+    folder = tracked.home / "mlflow" / "artifacts" / "workspaces" / uid
+    assert folder.exists()
+    assert tracked.client.delete(gone).status_code == 204
+    assert not folder.exists()
+    assert not list((tracked.home / "mlflow" / "forgotten").iterdir())
+    tracked.client.put(gone, json={})
+    assert get(tracked, run, gone).status_code == 404
 
 
 @pytest.mark.parametrize(

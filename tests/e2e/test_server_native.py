@@ -25,7 +25,7 @@ def fetch(server: RunningServer, name: str) -> dict[str, Any]:
 
 def score(view: dict[str, Any], payload: Any, key: str | None = None) -> httpx.Response:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return httpx.post(view["scoringUri"], json=payload, headers=headers)
+    return httpx.post(view["scoringUri"], json=payload, headers=headers, timeout=60)
 
 
 def test_deploy_score_update_delete(server: RunningServer) -> None:
@@ -85,7 +85,7 @@ def test_update_under_load_loses_nothing(server: RunningServer) -> None:
     stop, outcomes = threading.Event(), []
 
     def load() -> None:
-        with httpx.Client() as client:
+        with httpx.Client(timeout=60) as client:
             while not stop.is_set():
                 outcomes.append(client.post(view["scoringUri"], json=1).status_code)
 
@@ -164,7 +164,7 @@ def test_what_dies_comes_back(own_server: RunningServer) -> None:
         except httpx.TransportError:
             return False
 
-    eventually(answers, "the service answers again, at its old address", 40)
+    eventually(answers, "the service answers again, at its old address")
 
 
 def test_a_second_server_is_refused(server: RunningServer) -> None:
@@ -186,10 +186,10 @@ def test_a_second_server_is_refused(server: RunningServer) -> None:
 
 def test_tokens(server: RunningServer) -> None:
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {server.token}"}):
-        answer = httpx.get(server.url + WS, headers=headers)
+        answer = httpx.get(server.url + WS, headers=headers, timeout=60)
         assert answer.status_code == 401
         assert answer.json()["error"]["code"] == "Unauthorized"
-    assert httpx.get(server.url + "/livez").json()["status"] == "ok"
+    assert httpx.get(server.url + "/livez", timeout=60).json()["status"] == "ok"
     assert server.client.get("/mooring/v1/info").json()["home"] == str(server.home)
 
 
@@ -321,7 +321,7 @@ def test_the_image_can_be_read_from_the_registry(server: RunningServer) -> None:
     assert credentials["location"] == host
     details = server.client.get(WS).json()
     assert details["containerRegistry"].rsplit("/", 1)[1] == credentials["username"]
-    with httpx.Client(base_url=f"http://{host}/v2", auth=auth) as registry:
+    with httpx.Client(base_url=f"http://{host}/v2", auth=auth, timeout=60) as registry:
         assert registry.get("/").status_code == 200
         manifest = registry.get(f"/{repository}/manifests/1")
         assert manifest.headers["Docker-Content-Digest"] == image["imageDigest"]
@@ -329,12 +329,15 @@ def test_the_image_can_be_read_from_the_registry(server: RunningServer) -> None:
             blob = registry.get(f"/{repository}/blobs/{layer['digest']}").content
             assert "sha256:" + hashlib.sha256(blob).hexdigest() == layer["digest"]
         assert registry.get(f"/{repository}/tags/list").json()["tags"] == ["1"]
-    assert httpx.get(f"http://{host}/v2/", auth=("x", "y")).status_code == 401
-    link = httpx.get(image["imageBuildLogUri"])
+    assert httpx.get(f"http://{host}/v2/", auth=("x", "y"), timeout=60).status_code == 401
+    link = httpx.get(image["imageBuildLogUri"], timeout=60)
     assert link.status_code == 200
     assert "Layer app" in link.text
-    assert httpx.get(image["imageBuildLogUri"].partition("?")[0]).status_code == 401
-    assert httpx.get(image["imageBuildLogUri"].replace("regimage:1", "regimage:2")).status_code == 401
+    assert httpx.get(image["imageBuildLogUri"].partition("?")[0], timeout=60).status_code == 401
+    assert (
+        httpx.get(image["imageBuildLogUri"].replace("regimage:1", "regimage:2"), timeout=60).status_code
+        == 401
+    )
     for kind in ("log", "lock", "sbom"):
         assert server.client.get(f"{WS}/images/regimage:1/{kind}").status_code == 200
     assert server.client.get(f"{WS}/images/regimage:1/sbom").json()["bomFormat"] == "CycloneDX"

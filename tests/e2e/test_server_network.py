@@ -53,7 +53,10 @@ def test_clients_speak_tls_when_they_trust_the_certificate(
     # The registry comes by the same listener, and links by the same scheme.
     keys = tls_server.client.post(f"{WS}/listKeys").json()["containerRegistryCredentials"]
     login = (keys["username"], keys["passwords"][0]["value"])
-    assert httpx.get(f"{tls_server.url}/v2/", auth=login, verify=tls_server.verify).status_code == 200
+    assert (
+        httpx.get(f"{tls_server.url}/v2/", auth=login, verify=tls_server.verify, timeout=60).status_code
+        == 200
+    )
 
     bundle = tmp_path / "ca.pem"
     bundle.write_bytes(authority.cert_pem.bytes())

@@ -143,7 +143,9 @@ def test_secrets_are_nowhere_but_where_they_are_meant_to_be(server: RunningServe
     done = server.wait(asked.json())
     assert done["state"] == "Succeeded", done
     service = client.get(f"{WS}/services/svc").json()
-    score = httpx.post(service["scoringUri"], headers={"Authorization": f"Bearer {PRIMARY}"}, json="x")
+    score = httpx.post(
+        service["scoringUri"], headers={"Authorization": f"Bearer {PRIMARY}"}, json="x", timeout=60
+    )
     assert score.status_code == 200
 
     seen: dict[str, bytes] = {"operation": json.dumps(done).encode()}

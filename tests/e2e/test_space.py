@@ -51,10 +51,10 @@ def test_models_images_and_services_give_their_space_back(eager: RunningServer) 
     full = used(eager.home)
     assert full - empty > 3 * MODEL  # the model, its layer, and the layer unpacked
     assert eager.wait(eager.client.delete(f"{WS}/services/svc").json())["state"] == "Succeeded"
-    eventually(lambda: used(eager.home) - empty < 1.5 * MODEL, "the image went with its service", 60)
+    eventually(lambda: used(eager.home) - empty < 1.5 * MODEL, "the image went with its service")
     assert eager.client.get(f"{WS}/models/m:1/files/m.bin").content[:1]
     assert eager.client.delete(f"{WS}/models/m:1").status_code == 204
-    eventually(lambda: used(eager.home) - empty < 100_000, "the model is gone", 60)
+    eventually(lambda: used(eager.home) - empty < 100_000, "the model is gone")
     assert eager.client.get("/mooring/v1/check").json()["findings"] == []
     eager.upload(b"nobody ever refers to this")
-    eventually(lambda: not list((eager.home / "content" / "blobs").rglob("?" * 64)), "nothing is left", 60)
+    eventually(lambda: not list((eager.home / "content" / "blobs").rglob("?" * 64)), "nothing is left")

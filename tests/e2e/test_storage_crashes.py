@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import httpx
 import pytest
 from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobBlock, ContainerClient
-from storage_support import Account, make_account
+from storage_support import Account, make_account, signed
 from support import RunningServer, eventually
 
 
@@ -112,32 +113,24 @@ def test_a_block_list_is_committed_or_not(own_server: RunningServer) -> None:
 def test_a_body_that_breaks_off_is_no_blob(own_server: RunningServer) -> None:
     account = make_account(own_server, "broken")
     with account.blobs() as blobs:
-        blob = blobs.create_container("c").get_blob_client("b")
-        signed: list[httpx.Headers] = []
-        url = blob.url
-        blob.upload_blob(
-            b"x" * 1_000_000,
-            raw_request_hook=lambda r: signed.append(httpx.Headers(dict(r.http_request.headers))),
-        )
-        blob.delete_blob()
-        eventually(lambda: not bodies(own_server.home), "the deleted blob's body is gone")
-        host, _, port = httpx.URL(url).netloc.decode().partition(":")
-        import socket
-
-        with socket.create_connection((host, int(port)), 30) as connection:
-            head = "".join(f"{name}: {value}\r\n" for name, value in signed[0].items())
-            start = f"PUT {httpx.URL(url).raw_path.decode()} HTTP/1.1\r\nHost: {host}:{port}\r\n{head}\r\n"
-            connection.sendall(start.encode() + b"x" * 700_000)
-            seen = eventually(lambda: bodies(own_server.home), "some of it is on disk")
-            assert len(seen) == 1
-        eventually(lambda: not bodies(own_server.home), "nothing is left of it")
-        assert not blob.exists()
+        blob = blobs.create_container("con").get_blob_client("b")
+        blob.upload_blob(b"x" * 300_000)
+        (whole,) = bodies(own_server.home)
+        url, headers = signed(account, "PUT", "/con/b", length="3000000", x_ms_blob_type="BlockBlob")
+        at = httpx.URL(url)
+        headers |= {"host": at.netloc.decode(), "content-length": "3000000"}
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        with socket.create_connection((at.host, at.port), 30) as connection:
+            connection.sendall(f"PUT {at.path} HTTP/1.1\r\n{head}\r\n".encode() + b"y" * 2_000_000)
+            eventually(lambda: len(bodies(own_server.home)) == 2, "some of it is on disk")
+        eventually(lambda: bodies(own_server.home) == [whole], "nothing is left of it")
+        assert blob.download_blob().readall() == b"x" * 300_000
 
 
 def test_a_deleted_account_leaves_nothing_and_comes_back_empty(own_server: RunningServer) -> None:
     account = make_account(own_server, "shortlived")
     with account.blobs() as blobs:
-        blobs.create_container("c").upload_blob("b", b"x" * 300_000)
+        blobs.create_container("con").upload_blob("b", b"x" * 300_000)
         path = "/mooring/v1/subscriptions/sub/resourceGroups/rg/storageAccounts/shortlived"
         assert own_server.client.delete(path).status_code == 204
         assert not list((own_server.home / "storage").iterdir())

@@ -25,7 +25,7 @@ from mooring_runtime.supervisor.client import State, SupervisorClient, Superviso
 
 WORKER_DIR = Path(__file__).parent / "worker"
 POLL_SECONDS = 0.01
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 
 
 def until(condition: Callable[[], Any], what: str, timeout: float = PATIENCE_SECONDS) -> Any:

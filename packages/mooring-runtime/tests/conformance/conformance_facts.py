@@ -12,7 +12,7 @@ from typing import Any
 
 from conformance_cases import Case, World
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 LONGEST_BODY = 4000
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 # Headers of the HTTP engine, not of the contract.

@@ -14,13 +14,16 @@ import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring_runtime.front import http_connection, http_engine
+from mooring_runtime.front import http_connection, http_engine, http_outlet, patience
 from mooring_runtime.front.exchange import Exchange
 from mooring_runtime.front.http_engine import HttpEngine
 from mooring_runtime.front.http_request import DISCARD
+from mooring_runtime.front.outlet import SLICE
 from mooring_runtime.front.stream import BodyStream
 
 LIMIT = 1000
+LONG = 8 * SLICE + 5
+MIDDLE = SLICE // 2
 POST = b"POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"
 
 
@@ -36,6 +39,11 @@ class Echo:
     def handle(self, exchange: Exchange) -> None:
         if exchange.path == "/early":
             exchange.respond(401, [], b"early")
+        elif exchange.path == "/long":
+            exchange.finished = lambda _: self.taken.set()
+            exchange.read(LIMIT, lambda body: exchange.respond(200, [], body * LONG), lambda: None)
+        elif exchange.path == "/middle":
+            exchange.read(LIMIT, lambda body: exchange.respond(200, [], body * MIDDLE), lambda: None)
         elif exchange.path == "/stream":
             self.stream = BodyStream(b"first", lambda _: None, lambda: self.gone.append("stream"))
             exchange.respond_stream(200, [("content-type", "text/plain")], self.stream)
@@ -316,6 +324,20 @@ def test_streams() -> None:
     play(scene)
 
 
+def test_a_caller_that_sends_no_more_while_it_gets_a_stream_is_taken_for_gone() -> None:
+    async def scene(world: World) -> None:
+        reader, writer = await world.connect()
+        writer.write(b"GET /stream HTTP/1.1\r\n\r\n")
+        await reader.readuntil(b"first\r\n")
+        writer.write_eof()
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        await until(lambda: world.app.gone == ["stream"])
+        writer.close()
+
+    play(scene)
+
+
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
 def test_a_stream_that_breaks_off_is_not_taken_for_whole(version: bytes) -> None:
     async def scene(world: World) -> None:
@@ -343,20 +365,108 @@ def test_silent_callers_are_let_go() -> None:
             callers.append((reader, writer))
         await world.app.taken.wait()
         await until(
-            lambda: (
-                len([c for c in world.engine._connections if c._head_bytes or c._reading or c.current]) == 3
-            )
+            lambda: len([c for c in world.engine._connections if c._unread or c._reading or c.current]) == 3
         )
         later = world.engine.loop.time() + 1000
         for connection in list(world.engine._connections):
-            connection.overdue(later, later, later)
+            connection.overdue(later)
         assert await callers[0][0].read() == b""
         assert (await callers[1][0].read()).startswith(b"HTTP/1.1 408 ")
-        assert await callers[2][0].read() == b""
+        late = await callers[2][0].read()
+        assert late.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+        assert b"connection: close\r\n" in late
+        assert late.endswith(b'{"message": "The request did not come to its end in time."}')
         world.app.release()
         assert (await callers[3][0].readuntil(b"held 1")) != b""
         for _, each in callers:
             each.close()
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("limit", "head"),
+    [("HEAD_SECONDS", b"POST /a HTTP/1.1\r\nX: "), ("BODY_SECONDS", POST % (b"a", LIMIT, b"x"))],
+)
+def test_a_byte_now_and_then_is_not_enough(limit: str, head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, limit, 0.0)
+
+    async def scene(world: World) -> None:
+        reader, writer = await world.connect()
+        writer.write(head)
+        await until(lambda: any(c._unread or c._reading for c in world.engine._connections))
+        (connection,) = world.engine._connections
+
+        def another() -> bool:
+            if not connection.closing:
+                writer.write(b"x")
+            return connection.closing
+
+        await until(another)
+        assert await reader.readuntil(b" 408 ") == b"HTTP/1.1 408 "
+        writer.close()
+
+    play(scene)
+
+
+def test_what_stands_behind_a_chunked_body() -> None:
+    async def scene(world: World) -> None:
+        head = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n"
+        assert await world.ask(head + b"Host: y\r\n\r\n") == ok(b"POST /a  x 1")
+        reader, writer = await world.connect()
+        writer.write(head)
+        await until(lambda: any(c._reading for c in world.engine._connections))
+        writer.write(b"X: " + b"x" * http_connection.MAX_HEAD)
+        assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
+        writer.close()
+
+    play(scene)
+
+
+def test_long_answers() -> None:
+    async def scene(world: World) -> None:
+        assert await world.ask(POST % (b"long", 1, b"x") * 2) == ok(b"x" * LONG) * 2
+        closing = b"POST /long HTTP/1.0\r\nContent-Length: 1\r\n\r\nx"
+        assert await world.ask(closing, eof=False) == ok(b"x" * LONG, b"connection: close\r\n")
+
+    play(scene)
+
+
+def test_a_caller_that_does_not_take_a_long_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_outlet, "SEND_SECONDS", 0.1)
+
+    async def scene(world: World) -> None:
+        with socket.create_connection(("127.0.0.1", world.port)) as caller:
+            caller.setblocking(False)
+            await world.engine.loop.sock_sendall(caller, POST % (b"long", 1, b"x"))
+            await asyncio.wait_for(world.app.taken.wait(), 30)
+            await until(lambda: not world.engine._connections)
+
+    play(scene)
+
+
+def test_a_caller_that_asks_and_asks_and_takes_nothing() -> None:
+    async def scene(world: World) -> None:
+        question = POST % (b"middle", 1, b"x")
+        with socket.create_connection(("127.0.0.1", world.port)) as caller:
+            caller.setblocking(False)
+            asking = asyncio.create_task(world.engine.loop.sock_sendall(caller, question * 100))
+            await until(lambda: any(c.outlet.room and c._pending for c in world.engine._connections))
+            (connection,) = world.engine._connections
+            assert connection._transport is not None
+            # What is high water, and one answer more.
+            assert connection._transport.get_write_buffer_size() <= http_outlet.HIGH_WATER + MIDDLE + 1000
+            taken = 0
+            while taken < 100 * MIDDLE:
+                taken += len(await world.engine.loop.sock_recv(caller, 1 << 20))
+            await asking
+            await until(lambda: connection.outlet.room is None and not connection._pending)
+            # Once more, and now it is let go.
+            await world.engine.loop.sock_sendall(caller, question * 100)
+            await until(lambda: connection.outlet.room is not None and bool(connection._pending))
+            connection.overdue(world.engine.loop.time() + 1000)
+            connection.overdue(world.engine.loop.time() + 1000)
+            await until(lambda: not world.engine._connections)
 
     play(scene)
 

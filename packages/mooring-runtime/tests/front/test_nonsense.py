@@ -145,7 +145,7 @@ def test_nonsense_is_a_502_and_another_worker_comes(service: Service, said: byte
     assert answer.headers["x-ms-run-function-failed"] == "True"
     assert "no answer" in answer.json()["message"]
     assert say(service, numbered(GOOD)).body == b'"good"'
-    worker = service.client.wait(lambda seen: seen["workers"][0]["restarts"] == 1, 30)["workers"][0]
+    worker = service.client.wait(lambda seen: seen["workers"][0]["restarts"] == 1, 120)["workers"][0]
     assert worker["last_exit"] == "signal 9 (SIGKILL), connection to the front lost"
 
 

@@ -48,7 +48,7 @@ def service(tmp_path: Path, gate: Path) -> Iterator[Service]:
 
 
 def together(service: Service, gate: Path, *bodies: str) -> list[Answer]:
-    """The answers to requests that wait for the same worker, in this order, while it is held."""
+    """The answers to requests that wait for the same worker, in this order, until all have come."""
     seen = gate.parent / "seen"
     with ThreadPoolExecutor(len(bodies) + 1) as pool:
         held = pool.submit(service.post, b"hold")
@@ -56,20 +56,11 @@ def together(service: Service, gate: Path, *bodies: str) -> list[Answer]:
         waiting: list[Future[Answer]] = []
         for number, body in enumerate(bodies):
             waiting.append(pool.submit(service.post, body.encode(), x_ms_request_id=f"r{number}"))
-        # Each has a connection of its own, which the front has read when it answers a later one.
-        until(lambda: connections(service) >= len(bodies) + 1, "the requests have come")
-        until(lambda: service.get("/livez").status == 200, "the front has read them")
+            queued = f"\nmooring_queue_length {number + 1}\n".encode()
+            until(lambda queued=queued: queued in service.get("/metrics").body, f"{body} waits")
         gate.touch()
         assert held.result().json() == ["hold", 1]
         return [each.result() for each in waiting]
-
-
-def connections(service: Service) -> int:
-    """How many connections to the front are established."""
-    state = service.client.last_state() or {}
-    port = f":{state['port']:04X}"
-    lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
-    return sum(1 for line in lines if line.split()[1].endswith(port) and line.split()[3] == "01")
 
 
 def test_requests_that_wait_share_a_call(service: Service, gate: Path) -> None:

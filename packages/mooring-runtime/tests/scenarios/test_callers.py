@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mooring_runtime.testing import Service, running, until
+from mooring_runtime.testing import Answer, Service, running, until
 
 SCORE = """
 import os, time
@@ -67,8 +68,23 @@ def test_callers_that_stall_are_let_go(service: Service) -> None:
         waiting = [stack.enter_context(connect(service)) for _ in STALLED[1:]]
         for connection, said in zip(waiting, STALLED[1:], strict=True):
             connection.sendall(said)
-        until(lambda: len(select.select(waiting, [], [], 0)[0]) == len(waiting), "all have heard", 90)
+        until(lambda: len(select.select(waiting, [], [], 0)[0]) == len(waiting), "all have heard")
         works(service)
+
+
+@pytest.mark.full
+def test_a_caller_that_sends_a_byte_now_and_then_is_let_go(service: Service) -> None:
+    for said in (HEAD + b"X: ", HEAD + b"Content-Length: 1000000\r\n\r\n"):
+        with connect(service) as connection:
+            connection.sendall(said)
+
+            def answered(connection: socket.socket = connection) -> bool:
+                connection.sendall(b"x")
+                return bool(select.select([connection], [], [], 1)[0])
+
+            until(answered, "the caller has heard")
+            assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
+    works(service)
 
 
 @pytest.mark.parametrize("body", [b"abc", b"abc" * 100000])
@@ -88,6 +104,20 @@ def test_hanging_up_while_the_request_runs(service: Service, tmp_path: Path) -> 
             if half:
                 connection.shutdown(socket.SHUT_WR)
     gate.touch()
+    works(service)
+
+
+def test_a_caller_that_has_closed_its_half_is_answered(service: Service, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    path = str(gate).encode()
+    with connect(service) as connection:
+        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(path), path))
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        gate.touch()
+        answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert answer.endswith(b'"%s"' % path)
     works(service)
 
 
@@ -116,3 +146,66 @@ def test_what_is_no_http(service: Service, said: bytes) -> None:
         except ConnectionResetError:
             return
     assert service.get("/livez").status == 200
+
+
+ECHO = """
+from azureml.contrib.services.aml_request import rawhttp
+from azureml.contrib.services.aml_response import AMLResponse
+def init(): pass
+@rawhttp
+def run(request): return AMLResponse(request.get_data(), 200)
+"""
+
+
+def others_are_answered(service: Service) -> None:
+    assert service.post(b"mine").body == b"mine"
+    assert service.get("/livez").status == 200
+
+
+def test_others_are_answered_while_a_long_body_is_under_way(tmp_path: Path) -> None:
+    body = bytes(range(256)) * (1 << 17)
+    with running(tmp_path) as service:
+        service.apply(ECHO, workers=2)
+        service.ready()
+        with connect(service) as connection:
+            connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body[:-1])
+            others_are_answered(service)
+            connection.sendall(body[-1:])
+            assert connection.recv(1) == b"H"
+            # The caller takes no more of its answer for the time being.
+            others_are_answered(service)
+            with connection.makefile("rb") as reader:
+                head = b"".join(iter(reader.readline, b"\r\n"))
+                assert b"content-length: %d\r\n" % len(body) in head
+                assert reader.read(len(body)) == body
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("size", [512 << 20, 1 << 30])
+def test_others_are_answered_while_a_very_long_body_goes_in_and_out(tmp_path: Path, size: int) -> None:
+    limits = {"max_request_bytes": size, "scoring_timeout_ms": 300000}
+    answers: list[Answer] = []
+    with running(tmp_path) as service:
+        service.apply(ECHO, limits, workers=2)
+        front = service.ready()["front"]["pid"]
+        before = peak(front)
+        body = bytes(size)
+        sending = threading.Thread(target=lambda: answers.append(service.post(body)))
+        sending.start()
+        others = 0
+        while sending.is_alive():
+            others_are_answered(service)
+            others += not answers
+        sending.join()
+        assert [answer.status for answer in answers] == [200]
+        assert answers[0].body == body
+        assert others > 0
+        # The body and the answer, each once.
+        assert peak(front) - before < 2.5 * size
+        assert service.client.status()["front"]["restarts"] == 0
+
+
+def peak(pid: int) -> int:
+    """The most memory a process has used, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) << 10

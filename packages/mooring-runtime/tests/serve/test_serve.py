@@ -53,12 +53,12 @@ class Command:
             assert self.process.poll() is None or re.search(pattern, self.output), self.output
             return re.search(pattern, self.output)
 
-        found: re.Match[str] = until(look, f"{pattern!r} in the output", 60)
+        found: re.Match[str] = until(look, f"{pattern!r} in the output")
         return found
 
     def post(self, body: bytes) -> str:
         port = int(self.said(r"POST http://127.0.0.1:(\d+)/score")[1])
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         connection.request("POST", "/score", body)
         text = connection.getresponse().read().decode()
         connection.close()
@@ -128,12 +128,12 @@ def test_https(folder: Path, started: list[Command]) -> None:
     port = int(command.said(r"POST https://127.0.0.1:(\d+)/score")[1])
     trust = ssl.create_default_context()
     ca.configure_trust(trust)
-    connection = http.client.HTTPSConnection("localhost", port, timeout=30, context=trust)
+    connection = http.client.HTTPSConnection("localhost", port, timeout=120, context=trust)
     connection.request("POST", "/score", b"x")
     assert connection.getresponse().status == 200
     connection.close()
     health = int(command.said(r"Health probes at port (\d+)")[1])
-    probe = http.client.HTTPConnection("127.0.0.1", health, timeout=30)
+    probe = http.client.HTTPConnection("127.0.0.1", health, timeout=120)
     probe.request("GET", "/")
     assert probe.getresponse().read() == b"Healthy"
     probe.close()
@@ -170,7 +170,7 @@ def test_health_port(folder: Path, started: list[Command]) -> None:
     started.append(command)
     port = int(command.said(r"Health probes at port (\d+)")[1])
     command.said("Serving score.py")
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     for path, status in (("/", 200), ("/score", 404)):
         connection.request("GET", path)
         answer = connection.getresponse()

@@ -49,6 +49,18 @@ def test_one_alone_is_a_batch_too() -> None:
     assert json.loads(json.loads(scorer.answer(frames.FULL, head, b"")[2])) == {"a": 1}
 
 
+def test_what_an_exception_says_of_itself_makes_no_bad_request(logged: Callable[[], str]) -> None:
+    class Obliging(Exception):
+        def __getattr__(self, name: str) -> int:
+            return 400
+
+    marked = KeyError("k")
+    marked.mooring_status = 400  # type: ignore[attr-defined]
+    answers = score(lambda _: [Obliging("o"), marked], b"a", b"b")
+    assert [status(answer)[0] for answer in answers] == [500, 500]
+    assert "KeyError: 'k'" in logged()
+
+
 def test_an_exception_in_the_list_is_one_request_s(logged: Callable[[], str]) -> None:
     answers = score(lambda _: [1, BadRequest("no such column"), KeyError("k")], b"a", b"b", b"c")
     assert [status(answer)[0] for answer in answers] == [200, 400, 500]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,10 +16,15 @@ FRAMES = st.lists(
 )
 
 
-@given(FRAMES, st.lists(st.integers(1, 50), max_size=20))
+@given(FRAMES, st.lists(st.integers(1, 50), max_size=20), st.sampled_from([0, 3, frames.LONG]))
 def test_round_trip_however_the_stream_is_cut(
-    sent: list[tuple[int, int, bytes, bytes]], cuts: list[int]
+    sent: list[tuple[int, int, bytes, bytes]], cuts: list[int], long: int
 ) -> None:
+    with mock.patch.object(frames, "LONG", long):
+        _round_trip(sent, cuts)
+
+
+def _round_trip(sent: list[tuple[int, int, bytes, bytes]], cuts: list[int]) -> None:
     stream = b"".join(frames.encode(*frame) for frame in sent)
     decoder = frames.Decoder()
     received = []

@@ -130,6 +130,26 @@ def test_answers_that_cannot_be_sent_are_failures_of_run(response: object, logge
     assert "run() raised an exception" in logged()
 
 
+def test_an_answer_that_is_too_long(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    monkeypatch.setattr(frames, "MAX_ANSWER", 8)
+    for result in ("1234567", Response(b"123456789", 200)):
+        _, head, body = Scorer(lambda _, result=result: result, RUNNING).answer(frames.TEXT, b"i", b"")
+        assert (json.loads(head)["status"], json.loads(head)["failed"]) == (500, True)
+        assert "returned 9 bytes" in json.loads(body)["message"]
+        assert "request i: The scoring script returned 9 bytes" in logged()
+    kind, _, body = Scorer(lambda _: "123456", RUNNING).answer(frames.TEXT, b"i", b"")
+    assert (kind, body) == (frames.RESULT, b'"123456"')
+
+
+def test_long_parts_of_a_streamed_answer_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames, "MAX_PART", 8)
+    scorer = Scorer(lambda _: Response(iter([b"", b"0123456789", "1"]), 200), RUNNING)
+    _, head, body = scorer.answer(frames.TEXT, b"i", b"")
+    assert json.loads(head)["stream"] is True
+    assert scorer.stream is not None
+    assert [body, *scorer.stream] == [b"01234567", b"89", b"1"]
+
+
 def test_flask_like_responses() -> None:
     class FlaskResponse:
         status_code = 404

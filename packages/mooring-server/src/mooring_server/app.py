@@ -111,13 +111,13 @@ def create_app(
         sign=partial(signature, token.encode()),
     )
     operations = Operations(context)
-    workspaces, repositories = Workspaces(context), Repositories(context)
+    tracking = TrackingServer(home.path / "mlflow", home.path / "logs" / "mlflow.log")
+    workspaces, repositories = Workspaces(context, tracking.forget), Repositories(context)
     accounts = StorageAccounts(context)
     builder = ImageBuilder(store, home.cache)
     unpacker = Unpacker(store, home.cache / "unpacked")
     sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
     target = ProcessTarget(home.services, unpacker, sandbox=sandbox)
-    tracking = TrackingServer(home.path / "mlflow", home.path / "logs" / "mlflow.log")
     housekeeper = Housekeeper(context, operations, target, Collection.from_environment(os.environ))
     puller = Puller(context, repositories, workspaces.authenticate_registry)
     runners = _runners(

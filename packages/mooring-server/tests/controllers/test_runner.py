@@ -46,7 +46,7 @@ def test_looks_at_everything_known_then_at_what_is_woken() -> None:
     runner.wake(4)  # asks to be looked at again, four times
     runner.wake(3)  # fails twice: looked at again after a back-off
     for _ in range(2 + 5 + 3):
-        assert recorder.enough.acquire(timeout=20)
+        assert recorder.enough.acquire(timeout=120)
     runner.stop(5)
     assert recorder.looks == {1: 1, 2: 1, 3: 3, 4: 5}
 
@@ -56,7 +56,7 @@ def test_one_key_is_never_looked_at_twice_at_once_and_no_wake_is_lost() -> None:
     runner = Runner(recorder, 4)
     runner.start()
     for _ in range(2):
-        assert recorder.enough.acquire(timeout=10)
+        assert recorder.enough.acquire(timeout=120)
     recorder.hold.clear()
     runner.wake(7)
     while not recorder.looks[7]:
@@ -66,7 +66,7 @@ def test_one_key_is_never_looked_at_twice_at_once_and_no_wake_is_lost() -> None:
     runner.wake(8)
     recorder.hold.set()
     for _ in range(3):
-        assert recorder.enough.acquire(timeout=10)
+        assert recorder.enough.acquire(timeout=120)
     runner.stop(5)
     assert recorder.overlaps == 0
     assert recorder.looks[7] == 2

@@ -294,7 +294,7 @@ def test_killed_while_data_are_put_in_place_it_is_completed(
     path = back_up(home, tmp_path / "b.tar")
     expected = models(home)
     real: Any = Path.rename
-    for moves in range(5):
+    for moves in range(6):
         target = Home.open(tmp_path / f"target{moves}")
         shutil.copytree(home.content, target.content)
         with closing(sqlite3.connect(target.database)) as connection:
@@ -312,12 +312,12 @@ def test_killed_while_data_are_put_in_place_it_is_completed(
 
         with monkeypatch.context() as patch:
             patch.setattr(Path, "rename", rename)
-            if moves < 4:
+            if moves < 5:
                 with pytest.raises(Killed):
                     restores.restore(target, path, silent, force=True)
             else:
                 restores.restore(target, path, silent, force=True)
-        assert restores.finish(target) == (moves < 4)
+        assert restores.finish(target) == (moves < 5)
         assert not (target.path / "restore").exists()
         assert models(target) == expected
         assert Settings.load(target).port == 4711

@@ -27,7 +27,7 @@ def test_told_once(process: "subprocess.Popen[bytes]") -> None:
     for _ in range(3):
         watch.add("mine", process.pid)
     process.kill()
-    assert told.get(timeout=10) == "mine"
+    assert told.get(timeout=120) == "mine"
     process.wait()
     watch.add("mine", process.pid)  # it is no more: nothing to watch
     watch.stop()
@@ -47,6 +47,6 @@ def test_what_is_expected_is_not_told(process: "subprocess.Popen[bytes]") -> Non
     process.kill()
     process.wait()
     other.communicate(b"\n")
-    assert told.get(timeout=10) == "other"
+    assert told.get(timeout=120) == "other"
     watch.stop()
     assert told.empty()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from mooring_runtime.front.exchange import Headers
+from mooring_runtime.front.outlet import SLICE, Outlet
 from mooring_runtime.front.stream import BodyStream
 from mooring_runtime.worker import frames
 
@@ -109,32 +110,50 @@ class Channel(asyncio.Protocol):
         self.rearm: Callable[[Channel], None] | None = None
         self._stream: BodyStream | None = None
         self._changed = changed
-        self._decoder = frames.Decoder()
+        self._decoder = frames.Decoder(frames.MAX_ANSWER)
         self._transport: asyncio.Transport | None = None
+        self._outlet: Outlet | None = None
         self._frame_id = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keeps the transport."""
         self._transport = cast("asyncio.Transport", transport)
+        self._outlet = Outlet(self._transport)
+
+    def pause_writing(self) -> None:
+        """The worker is slower than we are."""
+        if self._outlet is not None:
+            self._outlet.pause()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        if self._outlet is not None:
+            self._outlet.resume()
 
     def send(self, tickets: Sequence[Ticket]) -> None:
         """Gives the worker requests for one call; the channel must be idle and open."""
-        if self._transport is None:
+        outlet = self._outlet
+        if outlet is None:
             raise RuntimeError("the channel has no connection")
-        parts = [self._frame(ticket) for ticket in tickets]
-        if len(parts) == 1:
-            self._transport.write(parts[0])
+        if len(tickets) > 1:
+            parts = [frames.encode(*self._frame(ticket)) for ticket in tickets]
+            outlet.write(frames.encode(self._next_id(), frames.BATCH, b"", b"".join(parts)))
+            return
+        frame_id, kind, head, body = self._frame(tickets[0])
+        if len(body) <= SLICE:
+            outlet.write(frames.encode(frame_id, kind, head, body))
         else:
-            self._transport.write(frames.encode(self._next_id(), frames.BATCH, b"", b"".join(parts)))
+            outlet.write(frames.beginning(frame_id, kind, head, len(body)))
+            outlet.write(body)
 
     def _next_id(self) -> int:
         self._frame_id = (self._frame_id + 1) & 0xFFFFFFFF
         return self._frame_id
 
-    def _frame(self, ticket: Ticket) -> bytes:
+    def _frame(self, ticket: Ticket) -> tuple[int, int, bytes, bytes]:
         frame_id = self._next_id()
         self.tickets[frame_id] = ticket
-        return frames.encode(frame_id, *ticket.frame(self.mode))
+        return (frame_id, *ticket.frame(self.mode))
 
     def data_received(self, data: bytes) -> None:
         """Hands the worker's answers to whoever waits for them."""
@@ -213,8 +232,8 @@ class Channel(asyncio.Protocol):
         self.deadline = None
 
     def _cancel(self, frame_id: int) -> None:
-        if self._transport is not None and not self.closed:
-            self._transport.write(frames.encode(frame_id, frames.CANCEL, b"", b""))
+        if self._outlet is not None and not self.closed:
+            self._outlet.write(frames.encode(frame_id, frames.CANCEL, b"", b""))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The worker is gone; the requests it had are lost with it."""
@@ -228,7 +247,8 @@ class Channel(asyncio.Protocol):
         self.deadline = None
         stream, self._stream = self._stream, None
         tickets, self.tickets = list(self.tickets.values()), {}
-        if self._transport is not None:
+        if self._transport is not None and self._outlet is not None:
+            self._outlet.close()
             self._transport.abort()
         if stream is not None:
             stream.end(str(reason))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
+import json
 from collections import deque
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, cast
@@ -12,15 +11,15 @@ from typing import TYPE_CHECKING, Any, cast
 import httptools
 
 from mooring_runtime.front.exchange import Headers
-from mooring_runtime.front.http_request import CallerStalled, HttpRequest, target_of
+from mooring_runtime.front.http_head import target_of
+from mooring_runtime.front.http_outlet import HttpOutlet
+from mooring_runtime.front.http_request import HttpRequest
+from mooring_runtime.front.patience import Patience
 
 if TYPE_CHECKING:
     from mooring_runtime.front.http_engine import HttpEngine
 
 MAX_HEAD = 1 << 16
-HIGH_WATER = 1 << 20
-# A caller that takes nothing of a streamed body for so long is given up: it holds a worker.
-SEND_SECONDS = 60.0
 
 
 class HttpConnection(asyncio.Protocol):
@@ -30,11 +29,13 @@ class HttpConnection(asyncio.Protocol):
         engine: what it belongs to.
 
     Attributes:
+        outlet: what goes out; there is one once there is a caller.
         lost: the caller has gone.
         closing: no further request is taken.
-        since: when what the connection waits for began, by the loop's clock.
         current: the request that is being read or answered.
     """
+
+    outlet: HttpOutlet
 
     def __init__(self, engine: HttpEngine) -> None:
         self._engine = engine
@@ -43,16 +44,16 @@ class HttpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._target = b""
         self._pairs: Headers = []
-        self._head_bytes = 0
+        # Since a head or a piece of a body was complete.
+        self._unread = 0
+        self._patience = Patience(self._loop.time())
         self._reading: HttpRequest | None = None
         self._pending: deque[tuple[HttpRequest, list[bytes]]] = deque()
-        self._room: asyncio.Future[None] | None = None
         self._paused = False
         self._half_closed = False
         self.current: HttpRequest | None = None
         self.lost = False
         self.closing = False
-        self.since = 0.0
         self.scheme = "http"
         self.client = self.server = ""
 
@@ -64,12 +65,11 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A caller has come."""
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        self.outlet = HttpOutlet(self._transport)
         peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self.client = peer[0] if peer else ""
         self.server = f"{own[0]}:{own[1]}" if own else ""
         self.scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
-        self.since = self._loop.time()
         if not self._engine.opened(self):
             self._refuse(503, "The service has too many connections.")
 
@@ -77,12 +77,11 @@ class HttpConnection(asyncio.Protocol):
         """Bytes have come."""
         if self.closing and self._reading is None:
             return
-        if self._reading is None:
-            if not self._head_bytes:
-                self.since = self._loop.time()
-            self._head_bytes += len(data)
-        else:
-            self.since = self._loop.time()
+        if self._reading is not None:
+            self._patience.received(self._loop.time(), len(data))
+        elif not self._unread:
+            self._patience.head(self._loop.time())
+        self._unread += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -94,7 +93,8 @@ class HttpConnection(asyncio.Protocol):
         except httptools.HttpParserError as exc:
             self._refuse(400, f"This is not HTTP: {exc}")
             return
-        if self._reading is None and self._head_bytes > MAX_HEAD:
+        if self._unread > MAX_HEAD:
+            # Of a chunked body it is what stands between and behind the chunks.
             self._refuse(431, f"The request's head may have {MAX_HEAD} bytes.")
 
     # What the parser finds
@@ -109,14 +109,15 @@ class HttpConnection(asyncio.Protocol):
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header."""
-        if value.isascii():
+        """A header; what stands behind a chunked body is none."""
+        if self._reading is None and value.isascii():
             self._pairs.append((name.decode("ascii").lower(), value.decode("ascii")))
 
     def on_headers_complete(self) -> None:
         """Its head is complete."""
         parser = self._parser
-        self._head_bytes = 0
+        self._unread = 0
+        self._patience.body(self._loop.time())
         request = HttpRequest(
             self,
             parser.get_method().decode("ascii"),
@@ -126,7 +127,7 @@ class HttpConnection(asyncio.Protocol):
             keep_alive=parser.should_keep_alive() and not parser.should_upgrade(),
         )
         self._reading = request
-        if self.current is None:
+        if self.current is None and not self._pending and self.outlet.room is None:
             self.current = request
             self._engine.app.handle(request)
         else:
@@ -137,6 +138,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """A part of its body."""
+        self._unread = 0
         request = self._reading
         if request is self.current and request is not None:
             request.feed(data)
@@ -145,6 +147,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """It has been read."""
+        self._unread = 0
         request, self._reading = self._reading, None
         if request is self.current and request is not None:
             request.ended()
@@ -153,11 +156,6 @@ class HttpConnection(asyncio.Protocol):
 
     # For the request
 
-    def write(self, data: bytes) -> None:
-        """Sends bytes."""
-        if self._transport is not None and not self.lost:
-            self._transport.write(data)
-
     def finished(self, request: HttpRequest) -> None:
         """A request has been answered, or been read to its end after that."""
         if request is not self.current or not request.answered:
@@ -165,7 +163,10 @@ class HttpConnection(asyncio.Protocol):
         if not request.complete:
             return  # it has been refused early; the rest of it is read and forgotten
         self.current = None
-        self.since = self._loop.time()
+        if self._unread:
+            self._patience.head(self._loop.time())
+        else:
+            self._patience.idle(self._loop.time())
         if self.closing or not request.keep_alive:
             self.close()
         elif self._pending:
@@ -174,11 +175,12 @@ class HttpConnection(asyncio.Protocol):
             self.close()
 
     def _next(self) -> None:
-        if self.current is not None or not self._pending or self.lost:
+        if self.current is not None or not self._pending or self.lost or self.outlet.room is not None:
             return
         request, parts = self._pending.popleft()
         self.current = request
         complete, request.complete = request.complete, False
+        self._patience.body(self._loop.time())
         self._engine.app.handle(request)
         for part in parts:
             request.feed(part)
@@ -192,45 +194,15 @@ class HttpConnection(asyncio.Protocol):
         """Runs what sends a body in parts."""
         self._engine.spawn(sending)
 
-    async def room(self) -> None:
-        """Waits until more may be sent.
-
-        Raises:
-            CallerStalled: nothing moved for too long.
-        """
-        transport = self._transport
-        while self._room is not None and transport is not None and not self.lost:
-            before = transport.get_write_buffer_size()
-            await asyncio.wait((self._room,), timeout=SEND_SECONDS)
-            if self._room is not None and transport.get_write_buffer_size() >= before:
-                raise CallerStalled
-
     def pause_writing(self) -> None:
         """The caller is slower than we are."""
-        self._room = self._loop.create_future()
+        self.outlet.pause()
 
     def resume_writing(self) -> None:
         """It has caught up."""
-        room, self._room = self._room, None
-        if room is not None and not room.done():
-            room.set_result(None)
-
-    def cut(self, *, reset: bool) -> None:
-        """Ends the connection so that the caller sees that the answer is not complete.
-
-        Args:
-            reset: throw away what is not sent yet; where the end of the connection would be that of the body.
-        """
-        if self._transport is None:
-            return
-        if not reset:
-            self._transport.close()
-            return
-        raw = self._transport.get_extra_info("socket")
-        if raw is not None:
-            # With a reset instead of an orderly end, which would look like the end of the body.
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._transport.abort()
+        self.outlet.resume()
+        if self._pending:
+            self._loop.call_soon(self._next)
 
     def close(self) -> None:
         """Ends the connection when what was written has been sent."""
@@ -256,7 +228,7 @@ class HttpConnection(asyncio.Protocol):
         if self.current is not None and self.current is broken and not broken.answered:
             broken.complete = True
             broken.keep_alive = False
-            broken.respond(status, [("content-type", "text/plain; charset=utf-8")], message.encode())
+            _say(broken, status, message)
             return
         if self.current is not None:
             # Another answer is under way, or given: after it nothing can be said that the caller would not misread.
@@ -267,43 +239,27 @@ class HttpConnection(asyncio.Protocol):
             return
         self.current = HttpRequest(self, "GET", ("", ""), [], version="1.1", keep_alive=False)
         self.current.complete = True
-        self.current.respond(status, [("content-type", "text/plain; charset=utf-8")], message.encode())
+        _say(self.current, status, message)
 
     # The caller's end
 
-    def overdue(self, head: float, body: float, idle: float) -> None:
-        """Ends the connection if the caller has been silent for too long.
-
-        Args:
-            head: the latest beginning of a head that may still be incomplete.
-            body: the latest time of the last bytes of a body that may still be incomplete.
-            idle: the latest end of the last request.
-        """
-        if self._half_closed and self._reset():
+    def overdue(self, now: float) -> None:
+        """Ends the connection if what the caller must send has not come in time."""
+        if self._transport is None:
             return
-        if self._reading is not None:
-            if self.since < body and self._reading is self.current:
-                self._late()
-        elif self._head_bytes:
-            if self.since < head:
-                self._late()
-        elif self.current is None and self.since < idle:
-            self.close()
-
-    def _reset(self) -> bool:
-        """Whether a caller that sends no more has refused what it was sent; nothing is read that would tell."""
-        raw = None if self._transport is None else self._transport.get_extra_info("socket")
-        if self._transport is None or raw is None or not raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            return False
-        self._transport.abort()
-        return True
-
-    def _late(self) -> None:
-        request = self.current
-        if request is None:
-            self._refuse(408, "The request did not come to its end.")
-        elif self._transport is not None:
+        if self._half_closed and self.outlet.refused():
             self._transport.abort()
+            return
+        if now < self._patience.until:
+            return
+        if self.current is not None and self.current is not self._reading:
+            return  # it waits for us
+        if self.closing or (self.current is not None and self.current.answered):
+            self._transport.abort()
+        elif self._reading is not None or self._unread:
+            self._refuse(408, "The request did not come to its end in time.")
+        else:
+            self.close()
 
     def eof_received(self) -> bool:
         """The caller sends no more; it may still wait for its answer."""
@@ -319,10 +275,14 @@ class HttpConnection(asyncio.Protocol):
         self.lost = True
         self.closing = True
         self._pending.clear()
-        self.resume_writing()
+        self.outlet.close()
         if self.current is not None:
             if self.current.gone is not None:
                 gone, self.current.gone = self.current.gone, None
                 gone()
             self.current.finish()
         self._engine.closed(self)
+
+
+def _say(request: HttpRequest, status: int, message: str) -> None:
+    request.respond(status, [("content-type", "application/json")], json.dumps({"message": message}).encode())

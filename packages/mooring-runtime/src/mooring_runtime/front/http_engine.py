@@ -17,10 +17,6 @@ from mooring_runtime.tls import Certificate
 
 BACKLOG = 1024
 MAX_CONNECTIONS = 4096
-# From the first byte of a request's head to its end; between two pieces of its body; between two requests.
-HEAD_SECONDS = 30.0
-BODY_SECONDS = 60.0
-IDLE_SECONDS = 300.0
 
 
 class HttpEngine:
@@ -100,5 +96,5 @@ class HttpEngine:
         self.date = f"date: {formatdate(usegmt=True)}\r\n"
         now = self.loop.time()
         for connection in list(self._connections):
-            connection.overdue(now - HEAD_SECONDS, now - BODY_SECONDS, now - IDLE_SECONDS)
+            connection.overdue(now)
         self.loop.call_later(1.0, self._tick)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from http import HTTPStatus
+from io import BytesIO
 from typing import TYPE_CHECKING
-from urllib.parse import unquote_to_bytes
-
-import httptools
 
 from mooring_runtime.front.exchange import Exchange, Headers
+from mooring_runtime.front.http_head import header_lines, status_line
+from mooring_runtime.front.http_outlet import CallerStalled
+from mooring_runtime.front.outlet import SLICE
 from mooring_runtime.front.stream import BodyStream, StreamBroken
 
 if TYPE_CHECKING:
@@ -22,13 +22,7 @@ DISCARD = 16 << 20
 # Longer bodies are not copied behind their head.
 JOINED = 1 << 16
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 WITHOUT_BODY = frozenset((204, 304))
-FRAMING = frozenset(("transfer-encoding", "connection"))
-
-
-class CallerStalled(Exception):
-    """The caller has taken nothing for too long."""
 
 
 class HttpRequest:
@@ -52,11 +46,12 @@ class HttpRequest:
     """
 
     __slots__ = (
+        "_body",
         "_connection",
         "_index",
+        "_joined",
         "_limit",
         "_pairs",
-        "_parts",
         "_size",
         "_too_large",
         "_version",
@@ -101,7 +96,8 @@ class HttpRequest:
         self.begun = 0.0
         self.trace: RequestTrace | None = None
         self.finished: Callable[[Exchange], None] | None = None
-        self._parts: list[bytes] = []
+        self._body = b""
+        self._joined: BytesIO | None = None
         self._size = 0
         self._limit = 0
         self._whole: Callable[[bytes], None] | None = None
@@ -143,15 +139,24 @@ class HttpRequest:
         self._whole = whole
         self._too_large = too_large
         if not self.complete and self._index.get("expect", "").lower() == "100-continue":
-            self._connection.write(CONTINUE)
+            self._connection.outlet.write(CONTINUE)
 
     def feed(self, data: bytes) -> None:
         """A part of the body has come."""
         self._size += len(data)
         if self._whole is not None and self._size <= self._limit:
-            self._parts.append(data)
+            if self._size == len(data):
+                self._body = data
+                return
+            if self._joined is None:
+                # Grows in place and gives its bytes away without a copy.
+                self._joined = BytesIO()
+                self._joined.write(self._body)
+                self._body = b""
+            self._joined.write(data)
             return
-        self._parts.clear()
+        self._body = b""
+        self._joined = None
         if self._size > max(self._limit, DISCARD):
             self.keep_alive = False
             if self.answered:
@@ -169,9 +174,10 @@ class HttpRequest:
                 self.keep_alive = False
                 self._too_large()
             else:
-                self._whole(self._parts[0] if len(self._parts) == 1 else b"".join(self._parts))
+                self._whole(self._body if self._joined is None else self._joined.getvalue())
         self._whole = self._too_large = None
-        self._parts = []
+        self._body = b""
+        self._joined = None
 
     def half_closed(self) -> None:
         """The caller sends no more; it has gone, or waits for its answer."""
@@ -179,11 +185,11 @@ class HttpRequest:
         if self.gone is None:
             return
         if self.streaming:
-            gone, self.gone = self.gone, None
-            gone()
+            # What it has got must not look whole.
+            self._connection.outlet.cut(reset=True)
         elif self._version == "1.1":
             # One that has gone answers this with a reset, and its request need not be run.
-            self._connection.write(CONTINUE)
+            self._connection.outlet.write(CONTINUE)
 
     # The answer
 
@@ -202,11 +208,16 @@ class HttpRequest:
             if self.method == "HEAD":
                 body = b""
         text = (head + "\r\n").encode("ascii")
-        if len(body) > JOINED:
-            self._connection.write(text)
-            self._connection.write(body)
+        if len(body) <= JOINED:
+            self._connection.outlet.write(text + body)
+        elif len(body) <= SLICE or not self.complete:
+            self._connection.outlet.write(text)
+            self._connection.outlet.write(body)
         else:
-            self._connection.write(text + body)
+            self._connection.outlet.write(text)
+            self.gone = None
+            self._connection.spawn(self._send_long(body))
+            return
         self._done()
 
     def respond_stream(self, status: int, headers: Headers, stream: BodyStream) -> None:
@@ -221,45 +232,53 @@ class HttpRequest:
 
     async def _send(self, status: int, headers: Headers, stream: BodyStream) -> None:
         connection = self._connection
+        outlet = connection.outlet
         sized = any(name == "content-length" for name, _ in headers)
         chunked = not sized and self._version == "1.1"
         if not chunked:
             self.keep_alive = False  # the end of the connection is the end of the body
         framing = "transfer-encoding: chunked\r\n" if chunked else ""
-        connection.write((self._head(status, headers) + framing + "\r\n").encode("ascii"))
+        outlet.write((self._head(status, headers) + framing + "\r\n").encode("ascii"))
         silent = self.method == "HEAD" or status in WITHOUT_BODY
         try:
             while (part := await stream.next()) is not None:
-                if not silent:
-                    connection.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
-                    await connection.room()
+                if silent:
+                    continue
+                await outlet.pour(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
         except (StreamBroken, CallerStalled) as exc:
-            sys.stderr.write(
-                f"a streamed answer broke off: {exc or 'the caller took nothing for too long'}\n"
-            )
-            connection.cut(reset=isinstance(exc, CallerStalled) or not (chunked or sized))
-            self.finish()
+            self._break_off(exc, reset=isinstance(exc, CallerStalled) or not (chunked or sized))
             return
         finally:
             stream.drop()
         if not connection.lost:
             if chunked and not silent:
-                connection.write(b"0\r\n\r\n")
+                outlet.write(b"0\r\n\r\n")
             self._done()
+
+    async def _send_long(self, body: bytes) -> None:
+        try:
+            await self._connection.outlet.pour(body)
+        except CallerStalled as exc:
+            self._break_off(exc, reset=True)
+            return
+        if not self._connection.lost:
+            self._done()
+
+    def _break_off(self, exc: Exception, *, reset: bool) -> None:
+        sys.stderr.write(f"an answer broke off: {exc or 'the caller took nothing for too long'}\n")
+        self._connection.outlet.cut(reset=reset)
+        self.finish()
 
     def _head(self, status: int, headers: Headers) -> str:
         """Status line and headers, without the empty line."""
-        block = "".join([f"{name}: {value}\r\n" for name, value in headers])
-        if not block.isascii() or block.count("\n") != len(headers) or block.count("\r") != len(headers):
-            # What a script says must not become headers of its own, nor change where the answer ends.
-            block = "".join([f"{name}: {value}\r\n" for name, value in headers if _sayable(name, value)])
+        block = header_lines(headers)
         if self._connection.closing:
             self.keep_alive = False
         if not self.keep_alive:
             block += "connection: close\r\n"
         elif self._version == "1.0":
             block += "connection: keep-alive\r\n"
-        line = STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n"
+        line = status_line(status)
         if "date: " in block and any(name == "date" for name, _ in headers):
             return line + block
         return line + self._connection.date + block
@@ -275,25 +294,3 @@ class HttpRequest:
         finished, self.finished = self.finished, None
         if finished is not None:
             finished(self)
-
-
-def _sayable(name: str, value: str) -> bool:
-    text = name + value
-    return text.isascii() and text.isprintable() and bool(name) and name not in FRAMING
-
-
-def target_of(target: bytes) -> tuple[str, str]:
-    """Path, decoded, and query of a request's target.
-
-    Raises:
-        UnicodeDecodeError: the path is not UTF-8.
-        HttpParserError: the target is no URL.
-    """
-    if not target.startswith(b"/") and target != b"*":
-        url = httptools.parse_url(target)
-        path, query = url.path or b"/", url.query or b""
-    else:
-        path, _, query = target.partition(b"#")[0].partition(b"?")
-    if b"%" in path:
-        path = unquote_to_bytes(path)
-    return path.decode(), query.decode()

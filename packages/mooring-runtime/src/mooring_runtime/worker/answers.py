@@ -11,26 +11,33 @@ dumps = json.JSONEncoder().encode
 
 
 class Body:
-    """The parts of a streamed body as bytes; empty ones are left out."""
+    """The parts of a streamed body as bytes; empty ones are left out, and long ones cut."""
 
     def __init__(self, response):
         self._response = response
         own = getattr(response, "iter_encoded", None)
-        self._parts = iter(own() if own is not None else encoded(response.response))
+        self._parts = pieces(own() if own is not None else encoded(response.response))
 
     def __iter__(self):
         return self
 
     def __next__(self):
-        for part in self._parts:
-            if part:
-                return part
-        self.close()
-        raise StopIteration
+        part = next(self._parts, None)
+        if part is None:
+            self.close()
+            raise StopIteration
+        return part
 
     def close(self):
         """Closes the response, and with it the user's generator."""
         self._response.close()
+
+
+def pieces(parts):
+    """The parts, cut so that the front need not keep long ones."""
+    for part in parts:
+        for start in range(0, len(part), frames.MAX_PART):
+            yield part[start : start + frames.MAX_PART]
 
 
 def milliseconds(begin):

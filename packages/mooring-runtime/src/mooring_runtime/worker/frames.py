@@ -35,6 +35,7 @@ A worker answers frames in the order they come. It reads nothing but CANCEL whil
 that comes too late. This file runs on CPython 3.6 and is used by both sides.
 """
 
+import io
 import struct
 
 MAGIC = 0x4D
@@ -52,6 +53,12 @@ HEADER = struct.Struct("<BBHIII")
 HEADER_SIZE = HEADER.size
 MAX_HEAD = 1 << 20
 MAX_BODY = (1 << 32) - 1
+# Of a worker's answer that is not streamed: the front keeps it in its memory, which is not the user's.
+MAX_ANSWER = 1 << 30
+# Of one part of a streamed answer; what the user's generator yields is cut.
+MAX_PART = 1 << 20
+# Longer bodies are collected by themselves, so that they need not be cut out of what came, which copies them.
+LONG = 1 << 16
 
 
 class FrameError(Exception):
@@ -64,9 +71,18 @@ def encode(frame_id: int, kind: int, head: bytes, body: bytes) -> bytes:
     Raises:
         FrameError: head or body are too long to be said.
     """
-    if len(head) > MAX_HEAD or len(body) > MAX_BODY:
+    return beginning(frame_id, kind, head, len(body)) + body
+
+
+def beginning(frame_id: int, kind: int, head: bytes, size: int) -> bytes:
+    """A frame without its body of ``size`` bytes, which must follow.
+
+    Raises:
+        FrameError: head or body are too long to be said.
+    """
+    if len(head) > MAX_HEAD or size > MAX_BODY:
         raise FrameError("a frame's head may have %d bytes and its body %d" % (MAX_HEAD, MAX_BODY))
-    return HEADER.pack(MAGIC, kind, 0, frame_id, len(head), len(body)) + head + body
+    return HEADER.pack(MAGIC, kind, 0, frame_id, len(head), size) + head
 
 
 class Decoder:
@@ -81,6 +97,9 @@ class Decoder:
         self._parts = []
         self._have = 0
         self._need = HEADER_SIZE
+        self._long = None
+        self._beginning = ()
+        self._missing = 0
 
     def feed(self, data: bytes) -> list:
         """The frames completed by ``data``, as ``(id, kind, head, body)``.
@@ -88,8 +107,10 @@ class Decoder:
         Raises:
             FrameError: what came is not a frame.
         """
+        if self._long is not None:
+            return self._collect(data)
         if self._parts:
-            # Collected in a list and joined once: a body of 100 MB must not be copied for each packet.
+            # Collected in a list and joined once, so that nothing is copied for each packet.
             self._parts.append(data)
             self._have += len(data)
             if self._have < self._need:
@@ -112,8 +133,18 @@ class Decoder:
             middle = start + head_size
             end = middle + body_size
             if end > size:
-                self._need = end - offset
-                break
+                if body_size <= LONG or middle > size:
+                    self._need = (end if body_size <= LONG else middle) - offset
+                    break
+                # Grows in place and gives its bytes away without a copy.
+                self._long = io.BytesIO()
+                self._long.write(memoryview(data)[middle:])
+                self._beginning = (frame_id, kind, data[start:middle])
+                self._missing = end - size
+                self._parts = []
+                self._have = 0
+                self._need = HEADER_SIZE
+                return frames
             frames.append((frame_id, kind, data[start:middle], data[middle:end]))
             offset = end
         else:
@@ -123,7 +154,17 @@ class Decoder:
         self._have = len(rest)
         return frames
 
+    def _collect(self, data: bytes) -> list:
+        """Takes a part of a long body."""
+        part = memoryview(data)[: self._missing]
+        self._long.write(part)
+        self._missing -= len(part)
+        if self._missing:
+            return []
+        body, self._long = self._long.getvalue(), None
+        return [(*self._beginning, body), *self.feed(data[len(part) :])]
+
     @property
     def pending(self) -> int:
-        """How many bytes of an incomplete frame have come."""
+        """How many bytes of an incomplete frame have come, without those of a long body."""
         return self._have

@@ -24,11 +24,15 @@ from .request import Request, query_object
 from .schema import HEADERS, BadRequest
 
 RAW_MARK = "_mooring_rawhttp"
-BATCHED_MARK = "_mooring_batched"  # see fallback/mooring/scoring.py
+# See fallback/mooring/scoring.py. The second counts on a class only: an exception may answer for any attribute.
+BATCHED_MARK = "_mooring_batched"
+BAD_REQUEST_MARK = "mooring_status"
+BAD_REQUEST = 400
 FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
 UNSERIALISABLE = (
     "The scoring script returned a value that is not JSON serializable. Check the logs for more info."
 )
+TOO_LONG = "The scoring script returned {} bytes. An answer that is not streamed may have {}."
 NOT_AS_MANY = "a batched run() must return a list with one result for each input: it got {} and returned {}"
 NO_STREAM = "a batched run() cannot stream: the message of an AMLResponse was a generator"
 FORM = (
@@ -224,6 +228,15 @@ class Scorer:
         return self._encoded(result, request_id, milliseconds(begin))
 
     def _encoded(self, result, request_id, spent):
+        answer = self._framed(result, request_id, spent)
+        size = len(answer[2])
+        if size <= frames.MAX_ANSWER:
+            return answer
+        message = TOO_LONG.format(size, frames.MAX_ANSWER)
+        log.write("mooring: request {}: {}\n".format(request_id, message))
+        return reply(500, {"message": message}, failed=True)
+
+    def _framed(self, result, request_id, spent):
         if hasattr(result, "status_code") and hasattr(result, "get_data"):
             try:
                 return self._response(result, spent)
@@ -244,9 +257,8 @@ class Scorer:
         return self._refused(exc, request_id)
 
     def _refused(self, exc, request_id):
-        status = getattr(exc, "mooring_status", None)
-        if status is not None:
-            return reply(status, {"message": str(exc)})
+        if getattr(type(exc), BAD_REQUEST_MARK, None) == BAD_REQUEST:
+            return reply(BAD_REQUEST, {"message": str(exc)})
         self.log(request_id, "run() raised an exception", user_traceback(exc))
         return reply(500, {"message": FAILED}, failed=True)
 

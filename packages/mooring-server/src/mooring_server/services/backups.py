@@ -2,7 +2,7 @@
 
 The database is copied first, as it is at one instant. What it refers to was complete in the content store at that
 instant, and blobs never change; as nothing is collected until the backup has ended, all of it is in the archive
-whatever happens meanwhile.
+whatever happens meanwhile. MLflow's runs and artifacts are taken after it: no run of a workspace is missing.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from mooring_server.domain.errors import MooringError, NotFound
 from mooring_server.services.references import referenced
 from mooring_server.services.storage.backups import AccountCopies, copy_accounts
 from mooring_server.services.storage.open_accounts import OpenAccounts
+from mooring_server.services.tracking_data import TrackingData
 from mooring_server.settings import Home
 from mooring_server.store import archive
 from mooring_server.store.content import ContentStore
@@ -57,17 +58,22 @@ class Backup:
         """
         self._lock = threading.Lock()
         self._retention: Retention | None = retention
+        self._open: list[BinaryIO | TrackingData | AccountCopies] = []
         retention.hold()
         try:
-            database, self.summary, blobs, self._accounts = _snapshot(home, store, live)
+            database, self.summary, blobs, copies = _snapshot(home, store, live)
+            self._open += [database, copies]
+            tracked = TrackingData(home)
+            self._open.append(tracked)
+            self.summary["artifacts"] = tracked.artifacts
             entries = [
                 _bytes(archive.SUMMARY, json.dumps(self.summary, indent=1).encode()),
                 _bytes(archive.SETTINGS, (home.path / "settings.json").read_bytes()),
                 archive.Entry(archive.DATABASE, _size(database), lambda: database),
                 *blobs,
-                *self._accounts.entries,
+                *copies.entries,
+                *tracked.entries,
             ]
-            self._database = database
             self.size = archive.archive_size(entries)
             self._pieces = archive.pieces(entries)
         except BaseException:
@@ -85,10 +91,8 @@ class Backup:
             retention, self._retention = self._retention, None
         if retention is not None:
             retention.release()
-            if hasattr(self, "_database"):
-                self._database.close()
-            if hasattr(self, "_accounts"):
-                self._accounts.close()
+            for opened in self._open:
+                opened.close()
 
 
 def _snapshot(

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mooring_server.domain.errors import Conflict, InvalidRequest, MooringError
+from mooring_server.services import tracking_data
 from mooring_server.services.backups import Summary
 from mooring_server.settings import Home, write_private
 from mooring_server.store import archive
@@ -30,7 +31,7 @@ from mooring_server.store.storage import schema
 
 Progress = Callable[[int, int], None]
 _STAGING, _COMMIT = "restore", "commit"
-_PARTS = ("content", "services", "storage", "mooring.db", "settings.json")
+_PARTS = ("content", "services", "storage", "mlflow", "mooring.db", "settings.json")
 # What a data directory has before there is anything in it.
 _EMPTY = {"logs", "server.lock", "start.lock", _STAGING}
 _UID = re.compile(r"[0-9a-f]{32}")
@@ -150,6 +151,10 @@ def _prepare(staging: Path) -> list[str]:
     (staging / "storage").mkdir(mode=0o700, exist_ok=True)
     for database in (staging / "storage").glob("*/account.db"):
         _prepare_account(database)
+    tracking = staging / tracking_data.FOLDER
+    tracking_data.place(tracking)
+    tracking.mkdir(exist_ok=True)
+    tracking.chmod(0o700)
     moved = []
     try:
         with closing(sqlite3.connect(staging / "mooring.db")) as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import func, select
@@ -16,11 +17,21 @@ from mooring_server.services.views import WorkspaceView
 from mooring_server.store.tables import Image, Model, Service, Workspace, now
 
 
-class Workspaces:
-    """Create, read and delete workspaces."""
+def _nothing_kept(_uid: str) -> None:
+    """Where no tracking server has anything of a workspace."""
 
-    def __init__(self, context: Context) -> None:
+
+class Workspaces:
+    """Create, read and delete workspaces.
+
+    Args:
+        context: what use cases share.
+        forget: is called with the uid of a workspace that has been deleted.
+    """
+
+    def __init__(self, context: Context, forget: Callable[[str], None] = _nothing_kept) -> None:
         self._context = context
+        self._forget = forget
 
     def create(
         self, ref: WorkspaceRef, settings: dict[str, Any], *, exist_ok: bool
@@ -79,7 +90,7 @@ class Workspaces:
             return [_view(w) for w in session.scalars(query.order_by(Workspace.key))]
 
     def delete(self, ref: WorkspaceRef) -> None:
-        """Delete a workspace that holds nothing any more.
+        """Delete a workspace that has no services, images and models any more, and MLflow's runs in it.
 
         Raises:
             Conflict: ``WorkspaceNotEmpty`` (412), with what is in it.
@@ -102,6 +113,8 @@ class Workspaces:
                     target=ref.name,
                 )
             session.delete(workspace)
+            uid = workspace.uid
+        self._forget(uid)
 
     def list_keys(self, ref: WorkspaceRef) -> dict[str, Any]:
         """The registry's credentials, in the shape of ARM's ``listKeys``."""

@@ -6,6 +6,7 @@
     blobs/sha256/ab/<hex>        each blob that the database refers to
     storage/<account>-<id>/account.db           what a storage account holds
     storage/<account>-<id>/bodies/ab/<hex>      the bodies that it names
+    mlflow/...                   runs and artifacts, once MLflow is used (`services.tracking_data`)
     end.json                     SHA-256 of all bytes before it; always the last, 512 bytes long
 
 Reading admits nothing but regular files with these names, each once, and interprets no extension of tar: nothing
@@ -32,6 +33,7 @@ _NAME = re.compile(
     rf"{re.escape(SUMMARY)}|{re.escape(SETTINGS)}|{re.escape(DATABASE)}|{re.escape(END)}"
     r"|blobs/sha256/([0-9a-f]{2})/\1[0-9a-f]{62}"
     r"|storage/[a-z0-9]{3,24}-[0-9a-f]{12}/(?:account\.db|bodies/([0-9a-f]{2})/\2[0-9a-f]{30})"
+    r"|mlflow/(?:mlflow\.db|paths\.jsonl|files/[0-9]{1,9})"
 )
 # What is read into memory as a whole.
 _SMALL = 1 << 20
@@ -57,6 +59,11 @@ def blob_name(digest: str) -> str:
     """Where the blob ``sha256:<hex>`` lies in an archive."""
     name = digest.partition(":")[2]
     return f"blobs/sha256/{name[:2]}/{name}"
+
+
+def artifact_name(number: int) -> str:
+    """Where an artifact of MLflow's lies in an archive."""
+    return f"mlflow/files/{number}"
 
 
 def archive_size(entries: Iterable[Entry]) -> int:

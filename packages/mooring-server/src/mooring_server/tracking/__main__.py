@@ -7,6 +7,7 @@ checked the caller. It ends when its standard input does, which is when the serv
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+
+from mooring_server.tracking import FORGOTTEN
 
 HEADER = b"x-mlflow-workspace"
 _STOP_SECONDS = 3
@@ -93,7 +96,22 @@ def _application(folder: Path) -> Any:
         _upgrade_db(engine)
         engine.dispose()
     initialize_backend_stores(uri, default_artifact_root=os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"])
+    _forget(folder)
     return app
+
+
+def _forget(folder: Path) -> None:
+    """Delete what workspaces had that are gone."""
+    from mlflow.entities.workspace import WorkspaceDeletionMode
+    from mlflow.server.workspace_helpers import _get_workspace_store
+
+    store = _get_workspace_store()
+    known = {workspace.name for workspace in store.list_workspaces()}
+    for mark in sorted((folder / FORGOTTEN).glob("*")):
+        if mark.name in known:
+            store.delete_workspace(mark.name, mode=WorkspaceDeletionMode.CASCADE)
+        shutil.rmtree(folder / "artifacts" / "workspaces" / mark.name, ignore_errors=True)
+        mark.unlink()
 
 
 def _end_with_server() -> None:

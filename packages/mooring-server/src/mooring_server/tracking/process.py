@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from packaging.version import Version
 
 from mooring_runtime.supervisor import files
 from mooring_server.domain.errors import MooringError
+from mooring_server.tracking import FORGOTTEN
 
 SOCKET = "tracking.sock"
 # The first with workspaces.
@@ -23,6 +25,7 @@ INSTALL = (
 )
 _BACKLOG = 128
 _STOP_SECONDS = 5.0
+_DELETE_SECONDS = 60.0
 
 
 class TrackingServer:
@@ -59,6 +62,38 @@ class TrackingServer:
                 _check_installed()
                 self._process = self._start()
             return self._process.pid
+
+    def forget(self, workspace: str) -> None:
+        """Delete the runs, registered models and artifacts of a workspace that nobody can name any more.
+
+        Its files go at once, its rows with them when the process runs, else when it is next started.
+
+        Args:
+            workspace: its name in MLflow, which is never given again.
+        """
+        if not (self.folder / "mlflow.db").exists():
+            return
+        mark = self.folder / FORGOTTEN / workspace
+        mark.parent.mkdir(mode=0o700, exist_ok=True)
+        mark.touch(0o600)
+        shutil.rmtree(self.folder / "artifacts" / "workspaces" / workspace, ignore_errors=True)
+        with self._lock:
+            running = self._process is not None and self._process.poll() is None
+        if running and self._delete(workspace):
+            mark.unlink(missing_ok=True)
+
+    def _delete(self, workspace: str) -> bool:
+        """Whether the process has done it, now or when it was started."""
+        import httpx
+
+        path = f"http://localhost/api/3.0/mlflow/workspaces/{workspace}"
+        transport = httpx.HTTPTransport(uds=self.address, verify=False)
+        with httpx.Client(transport=transport, timeout=_DELETE_SECONDS) as client:
+            try:
+                answer = client.delete(path, params={"mode": "CASCADE"})
+            except httpx.TransportError:  # it ends, or has much to do
+                return False
+        return answer.status_code in {204, 404}
 
     def said(self) -> str:
         """The last lines of its log since it was started."""

@@ -71,7 +71,7 @@ def client(store: ContentStore, index: Index) -> Iterator[httpx.Client]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()  # who connects before it accepts waits in the listener's queue
         address = "http://{}:{}".format(*listener.getsockname())
-        with httpx.Client(base_url=address, auth=("mine", "mine-pässword"), timeout=30) as client:
+        with httpx.Client(base_url=address, auth=("mine", "mine-pässword"), timeout=120) as client:
             yield client
         server.should_exit = True
         thread.join()

@@ -33,6 +33,7 @@ FIELDS = (
     ("Images", "images"),
     ("Services", "services"),
     ("Blobs", "blobs"),
+    ("Artifacts", "artifacts"),
     ("Size", lambda row: size_text(row.get("bytes"))),
     ("New ports", "moved"),
 )
@@ -50,7 +51,7 @@ def backup(
     file: Archive,
     force: Annotated[bool, typer.Option("--force", help="Replace a file of that name.")] = False,
 ) -> None:
-    """Write everything into one file: models, images, services, keys, the server's token and port.
+    """Write everything into one file: models, images, services, MLflow's runs, keys, the server's token and port.
 
     The server and the services go on meanwhile. The file can be read by its owner only; keep it as you keep
     the keys in it. Caches are left out and made again.

@@ -10,7 +10,7 @@ from mooring.cli import storage_blobs
 from mooring.cli import workspaces as places
 from mooring.cli.calls import call
 from mooring.cli.confirm import confirm
-from mooring.cli.options import Tags, Text, Yes, key_values
+from mooring.cli.options import DryRun, Tags, Text, Yes, key_values
 from mooring.cli.output import Columns
 from mooring.cli.session import Session, command, group
 from mooring.cli.storage_places import find, path_of
@@ -96,6 +96,7 @@ def delete_account(
     resource_group: ResourceGroup = None,
     subscription: Subscription = None,
     yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Delete a storage account with all that it holds.
 
@@ -103,6 +104,9 @@ def delete_account(
       mooring storage account delete -n triggerstorage --yes
     """
     path = find(name, resource_group, subscription)
+    if dry_run:
+        session.say(f"Would delete the storage account {name} with all its containers and queues.")
+        return
     confirm(f"delete the storage account {name} with all its containers and queues", yes=yes)
     call("DELETE", path)
     session.say(f"Deleted {name}.")

@@ -12,7 +12,7 @@ import typer
 
 from mooring.cli.calls import call
 from mooring.cli.confirm import confirm
-from mooring.cli.options import Number, Text, Yes
+from mooring.cli.options import DryRun, Number, Text, Yes
 from mooring.cli.output import Columns
 from mooring.cli.session import Session, command, group
 from mooring.cli.storage_places import find
@@ -92,12 +92,16 @@ def delete_container(
     connection_string: Connection = None,
     account_name: Account = None,
     yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Delete a container with all its blobs.
 
     Examples:
       mooring storage container delete -n input --account-name triggerstorage --yes
     """
+    if dry_run:
+        session.say(f"Would delete the container {name} with all its blobs.")
+        return
     confirm(f"delete the container {name} with all its blobs", yes=yes)
     with _storage(connection_string, account_name) as storage:
         session.show({"deleted": storage.delete_container(name)}, (("Deleted", "deleted"),))
@@ -174,12 +178,18 @@ def delete_blob(
     name: BlobName,
     connection_string: Connection = None,
     account_name: Account = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Delete a blob.
 
     Examples:
-      mooring storage blob delete -c input -n house.json --account-name triggerstorage
+      mooring storage blob delete -c input -n house.json --account-name triggerstorage --yes
     """
+    if dry_run:
+        session.say(f"Would delete the blob {name}.")
+        return
+    confirm(f"delete the blob {name}", yes=yes)
     with _storage(connection_string, account_name) as storage:
         storage.delete(container, name)
     session.say(f"Deleted {name}.")

@@ -104,7 +104,7 @@ def show(
 
 @command(app, "delete")
 def delete(session: Session, yes: Yes = False, dry_run: DryRun = False) -> None:
-    """Delete a workspace that has to be named with -w.
+    """Delete a workspace that has to be named with -w, and MLflow's runs in it.
 
     Example:
       mooring workspace delete -w risk -g analytics --dry-run
@@ -120,7 +120,7 @@ def delete(session: Session, yes: Yes = False, dry_run: DryRun = False) -> None:
         "model": list(found.models),
     }
     names = "; ".join(f"{noun}s {', '.join(names)}" for noun, names in held.items() if names)
-    what = f"delete workspace {found.name}" + (f" with {names}" if names else ", which is empty")
+    what = f"delete workspace {found.name} and MLflow's runs in it" + (f", with {names}" if names else "")
     if dry_run:
         session.say(f"Would {what}.")
         return

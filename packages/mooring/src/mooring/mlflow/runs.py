@@ -35,23 +35,9 @@ class RunStore:
         Raises:
             UserErrorException: ExperimentDeleted.
         """
-        from mlflow.exceptions import MlflowException
+        from mooring.mlflow.experiment import experiment_id
 
-        found = self._client.get_experiment_by_name(name)
-        if found is None:
-            try:
-                return str(self._client.create_experiment(name))
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-            found = self._client.get_experiment_by_name(name)  # somebody else was quicker
-        if found.lifecycle_stage != "active":
-            raise user_error(
-                f"The experiment {name!r} was deleted.",
-                code="ExperimentDeleted",
-                hint=f"Choose another name, or mlflow.MlflowClient().restore_experiment({found.experiment_id!r}).",
-            )
-        return str(found.experiment_id)
+        return experiment_id(self._client, name)
 
     def begin(self, experiment: str, name: str | None) -> str:
         """Begin a run; its id."""

@@ -301,7 +301,15 @@ class Workspace:
         return dict(self._details or {})
 
     def delete(self, delete_dependent_resources: bool = False, no_wait: bool = False) -> None:
-        """Delete it and what is in it."""
+        """Delete it, with its experiments, runs and their files.
+
+        Args:
+            delete_dependent_resources: Azure's storage account and the like; there are none to keep.
+            no_wait: is over at once in any case.
+
+        Raises:
+            AzureMLException: ``WorkspaceNotEmpty`` while it holds models, images or services.
+        """
         self.mooring.call("DELETE")
         self._details = None
 

@@ -15,6 +15,8 @@ _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _CONTAINER = re.compile(r"(?=.{3,63}\Z)[a-z0-9](?:-?[a-z0-9])*")
 _SPECIAL = frozenset({"$root", "$web", "$logs"})
 _METADATA = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# What XML, or UTF-8, cannot have.
+_NEVER = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 MAX_BLOB_NAME = 1024
 # The first part of a path that the server answers itself, as it is, or through Azure's APIs.
 RESERVED = frozenset(
@@ -105,9 +107,7 @@ def check_blob_name(name: str) -> None:
         raise StorageError(
             "OutOfRangeInput", "The specified resource name length is not within the permissible limits."
         )
-    if not name.isprintable() and any(
-        ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 for c in name
-    ):
+    if _NEVER.search(name):
         raise StorageError("InvalidResourceName")
 
 

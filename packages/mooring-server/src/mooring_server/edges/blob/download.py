@@ -6,7 +6,8 @@ import base64
 import hashlib
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from mooring_server.domain.storage import lease as leases
 from mooring_server.domain.storage import ranges
@@ -61,7 +62,7 @@ async def get(call: Call) -> Answer:
         try:
             # Its body is open from here on, and stays whatever happens to the blob.
             begin = await anext(stream, b"")
-        except (FileNotFoundError, TypeError):
+        except FileNotFoundError:
             continue
         if _wants_md5(call):
             _check_md5_range(count)
@@ -71,10 +72,11 @@ async def get(call: Call) -> Answer:
     raise StorageError("ServerBusy", "The blob is replaced faster than it can be read.")
 
 
-async def _chain(begin: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield begin
-    async for piece in rest:
-        yield piece
+async def _chain(begin: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(rest):
+        yield begin
+        async for piece in rest:
+            yield piece
 
 
 def _look(call: Call, sql: sqlite3.Connection) -> tuple[Blob, list[Piece], bytes | None]:

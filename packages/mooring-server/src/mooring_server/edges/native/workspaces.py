@@ -37,7 +37,7 @@ def routes(workspaces: Workspaces) -> APIRouter:
     @router.delete(WORKSPACE, status_code=204)
     @needs(OWNER)
     def delete(ref: Ref) -> None:
-        """Delete an empty workspace."""
+        """Delete a workspace without models, images and services; MLflow's runs and artifacts in it go with it."""
         workspaces.delete(ref)
 
     @router.get(ROOT + "/subscriptions/{subscription}/workspaces")

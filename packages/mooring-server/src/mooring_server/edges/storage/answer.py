@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import formatdate
 from xml.sax.saxutils import escape
 
-from starlette.types import Send
+from starlette.types import Receive, Send
 
 from mooring_server.domain.storage.errors import StorageError
 from mooring_server.domain.storage.request import StorageRequest
@@ -26,7 +28,7 @@ class Answer:
 
     status: int = 200
     headers: Headers = field(default_factory=list)
-    body: bytes | AsyncIterator[bytes] = b""
+    body: bytes | AsyncGenerator[bytes, None] = b""
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
@@ -69,7 +71,7 @@ def iso_date(at: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
-async def send_answer(answer: Answer, request: StorageRequest, send: Send) -> None:
+async def send_answer(answer: Answer, request: StorageRequest, receive: Receive, send: Send) -> None:
     """Send an answer, with the headers that all have."""
     body = answer.body
     names = {name for name, _ in answer.headers}
@@ -90,9 +92,21 @@ async def send_answer(answer: Answer, request: StorageRequest, send: Send) -> No
         body = b"" if request.method == "HEAD" else body
         await send({"type": "http.response.body", "body": body})
         return
-    async for piece in body:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+    gone = asyncio.ensure_future(_disconnect(receive))
+    try:
+        async with aclosing(body):
+            async for piece in body:
+                if gone.done():
+                    return  # nobody reads the rest
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        gone.cancel()
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _token(given: str | None, default: str) -> str:

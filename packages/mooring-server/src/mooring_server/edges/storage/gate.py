@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mooring_server.domain.storage import sas, sharedkey
 from mooring_server.domain.storage.access import FULL, Access
@@ -30,8 +30,33 @@ from mooring_server.store.storage.ledger import AccountClosed
 log = logging.getLogger(__name__)
 
 QUEUE = "-queue"
+# A refused body of up to this size is read all the same: closing the connection before would lose the answer.
+_DRAINED = 16 * 1024 * 1024
 Service = Callable[[Call], Awaitable[Answer]]
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+class RequestBody:
+    """An ASGI ``receive`` that knows whether the body has been read."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._complete = False
+
+    async def __call__(self) -> Message:
+        """The next part."""
+        message = await self._receive()
+        self._complete = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    async def drain(self) -> None:
+        """Read what nobody has read, within bounds."""
+        left = _DRAINED
+        try:
+            while left > 0 and not self._complete:
+                left -= len((await self()).get("body", b""))
+        except HTTPException:  # it came too slowly: the connection ends with the answer
+            return
 
 
 class StorageGate:
@@ -69,12 +94,15 @@ class StorageGate:
                 missing = StorageError(
                     "ResourceNotFound", f"There is no storage account {name} on this server."
                 )
-                await send_answer(refusal(missing), request, send)
+                await send_answer(refusal(missing), request, receive, send)
             else:
                 await self._app(scope, receive, send)
             return
-        answer = await self._answer(request, account, Patience(receive))
-        await send_answer(answer, request, send)
+        body = RequestBody(Patience(receive))
+        answer = await self._answer(request, account, body)
+        if answer.status >= 400 and "expect" not in request.headers:
+            await body.drain()
+        await send_answer(answer, request, receive, send)
 
     async def _answer(self, request: StorageRequest, account: OpenAccount, receive: Receive) -> Answer:
         try:

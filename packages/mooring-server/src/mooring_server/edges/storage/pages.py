@@ -33,7 +33,7 @@ def mark(name: str) -> str:
 
 def _unmark(marker: str) -> str:
     try:
-        return base64.urlsafe_b64decode(marker.encode()).decode()
+        return base64.b64decode(marker.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         raise StorageError("InvalidQueryParameterValue", QueryParameterName="marker") from None
 

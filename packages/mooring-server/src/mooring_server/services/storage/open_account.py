@@ -6,7 +6,7 @@ import asyncio
 import base64
 import hashlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO, TypeVar
 
@@ -136,7 +136,7 @@ class OpenAccount:
 
     async def stream(
         self, identity: int, pieces: list[Piece], first: int, count: int
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """``count`` bytes of a blob's content from ``first`` on.
 
         Raises:

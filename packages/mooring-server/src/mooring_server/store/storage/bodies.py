@@ -22,7 +22,9 @@ class BodyWriter:
         self._path = bodies.path(self.name)
         bodies.reserve(self.name)
         try:
-            self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            if not self._path.parent.exists():
+                self._path.parent.mkdir(mode=0o700, exist_ok=True)
+                sync_directory(self._path.parent.parent)
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         except OSError:
             bodies.release([self.name])
@@ -42,11 +44,7 @@ class BodyWriter:
         """All of it is on disk from here on; nobody removes it before `Bodies.release`."""
         os.fsync(self._file.fileno())
         self._file.close()
-        descriptor = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_directory(self._path.parent)
 
     def release(self) -> None:
         """The database refers to it, or never will: from now on it can be removed."""
@@ -136,3 +134,12 @@ class Bodies:
         for name in names:
             with suppress(FileNotFoundError):
                 self.path(name).unlink()
+
+
+def sync_directory(directory: Path) -> None:
+    """Names in it survive a power failure from here on."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

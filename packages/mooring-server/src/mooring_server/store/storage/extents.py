@@ -36,10 +36,16 @@ def pieces(sql: sqlite3.Connection, identity: int) -> list[Piece]:
 
 
 def data(sql: sqlite3.Connection, identity: int, place: int) -> bytes:
-    """The piece at ``place`` that is in the database."""
+    """The piece at ``place`` that is in the database.
+
+    Raises:
+        FileNotFoundError: the blob was replaced meanwhile.
+    """
     row = sql.execute(
         "SELECT data FROM extents WHERE id = ?", ((identity << EXTENT_BITS) + place,)
     ).fetchone()
+    if row is None:
+        raise FileNotFoundError(f"blob {identity}, piece {place}")
     return bytes(row[0])
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mooring_server.store.storage import schema
-from mooring_server.store.storage.bodies import Bodies
+from mooring_server.store.storage.bodies import Bodies, sync_directory
 
 T = TypeVar("T")
 # So many share a transaction at most: the first of them should not wait for ever.
@@ -71,6 +71,8 @@ class Ledger:
         self._workers = workers
         self._changed = changed
         schema.prepare(self.path)
+        for named in (directory, directory.parent, directory.parent.parent):
+            sync_directory(named)
         self._writer = schema.connect(self.path)
         self._lock = threading.Lock()
         self._waiting: deque[_Waiting] = deque()

@@ -1,0 +1,1 @@
+"""Storage, triggers and functions beside what they replace."""
