@@ -65,6 +65,10 @@ class Podman:
         self.stop()
         # Its files belong to other users where it runs without root.
         self.run("system", "reset", "--force")
+        # As root Podman mounts its storage onto itself, and leaves it so.
+        storage = self.folder / "root" / "overlay"
+        if storage.is_mount():
+            subprocess.run(["umount", str(storage)], check=True)
 
 
 def answers(engine: Engine) -> bool:

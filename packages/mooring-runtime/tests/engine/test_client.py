@@ -49,6 +49,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     finally:
         process.terminate()
         process.wait(PATIENCE_SECONDS)
+        # As root Podman mounts its storage onto itself, and leaves it so.
+        if (folder / "root" / "overlay").is_mount():
+            subprocess.run(["umount", str(folder / "root" / "overlay")], check=True)
 
 
 def archive(name: str) -> bytes:
