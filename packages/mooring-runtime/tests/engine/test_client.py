@@ -50,8 +50,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         process.terminate()
         process.wait(PATIENCE_SECONDS)
         # As root Podman mounts its storage onto itself, and leaves it so.
-        if (folder / "root" / "overlay").is_mount():
-            subprocess.run(["umount", str(folder / "root" / "overlay")], check=True)
+        subprocess.run(["umount", folder / "root" / "overlay"], check=False, capture_output=True)
 
 
 def archive(name: str) -> bytes:
