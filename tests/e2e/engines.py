@@ -65,6 +65,8 @@ class Podman:
         self.stop()
         # Its files belong to other users where it runs without root.
         self.run("system", "reset", "--force")
+        # As root Podman mounts its storage onto itself, and leaves it so.
+        subprocess.run(["umount", self.folder / "root" / "overlay"], check=False, capture_output=True)
 
 
 def answers(engine: Engine) -> bool:

@@ -49,6 +49,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     finally:
         process.terminate()
         process.wait(PATIENCE_SECONDS)
+        # As root Podman mounts its storage onto itself, and leaves it so.
+        subprocess.run(["umount", folder / "root" / "overlay"], check=False, capture_output=True)
 
 
 def archive(name: str) -> bytes:
