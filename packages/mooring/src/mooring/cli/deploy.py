@@ -111,16 +111,18 @@ def deploy(
             "description": description,
         },
     )
-    service = Model.deploy(
-        workspace,
-        name,
-        models(workspace, model, model_metadata_file),
-        inference_config=inference_config,
-        deployment_config=deployment_config,
-        deployment_target=_target(workspace, compute_target),
-        overwrite=overwrite,
-    )
-    waiting.wait(session, service, f"Deploying {name}", no_wait=no_wait)
+    title = f"Deploying {name}"
+    with waiting.stoppable(workspace, name, title):
+        service = Model.deploy(
+            workspace,
+            name,
+            models(workspace, model, model_metadata_file),
+            inference_config=inference_config,
+            deployment_config=deployment_config,
+            deployment_target=_target(workspace, compute_target),
+            overwrite=overwrite,
+        )
+        waiting.wait(session, service, title, no_wait=no_wait)
 
 
 def models(workspace: Workspace, ids: list[str] | None, files: list[str] | None) -> list[Model]:

@@ -253,8 +253,10 @@ def update(
     changes = {key: value for key, value in changes.items() if value is not None}
     if not changes:
         raise typer.BadParameter("nothing to change was given", param_hint="update")
-    service.update(**changes)
-    waiting.wait(session, service, f"Updating {name}", no_wait=no_wait)
+    title = f"Updating {name}"
+    with waiting.stoppable(service.workspace, name, title):
+        service.update(**changes)
+        waiting.wait(session, service, title, no_wait=no_wait)
 
 
 @command(app, "rollback")
@@ -282,8 +284,10 @@ def rollback(
     if dry_run:
         session.say(f"Would return service {name} from revision {service.revision} to {to}.")
         return
-    service.rollback(revision)
-    waiting.wait(session, service, f"Returning {name} to {to}", no_wait=no_wait)
+    title = f"Returning {name} to {to}"
+    with waiting.stoppable(service.workspace, name, title):
+        service.rollback(revision)
+        waiting.wait(session, service, title, no_wait=no_wait)
 
 
 @command(app, "delete")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mooring.cli import output
@@ -72,12 +73,33 @@ def list_all(
     return rows
 
 
+@contextmanager
+def stoppable(workspace: Workspace, name: str, title: str) -> Iterator[None]:
+    """Around all that asks for a service and waits for it: what Ctrl+C left behind is said.
+
+    Raises:
+        WaitStopped: Ctrl+C; the operation goes on.
+        KeyboardInterrupt: Ctrl+C, and nothing goes on.
+    """
+    from mooring.sdk.operations import ENDED
+    from mooring.sdk.webservice import Webservice
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        # Between the request and its answer only the server knows whether it has begun.
+        services = [found for found in Webservice.list(workspace) if found.name == name]
+        operations = [found.operation_id for found in services if found.operation_id]
+        if not any(workspace.mooring.operation(one, 0, 0)["state"] not in ENDED for one in operations):
+            raise
+        raise WaitStopped(title, f"mooring service show -n {name}") from None
+
+
 def wait(session: Session, service: Webservice, title: str, *, no_wait: bool) -> None:
     """Show the phases until the operation has ended, then the service.
 
     Raises:
         WebserviceException: the deployment failed, with phase, reason and evidence.
-        WaitStopped: Ctrl+C; the operation goes on.
     """
     from mooring.sdk.operations import ENDED
 
@@ -89,15 +111,12 @@ def wait(session: Session, service: Webservice, title: str, *, no_wait: bool) ->
     if service.operation_id:
         with Phases(title, quiet=session.quiet) as view:
             after = 0
-            try:
-                while True:
-                    operation = client.operation(service.operation_id, after, int(view.look_seconds))
-                    view.show(operation)
-                    after = max([after, *(entry["seq"] for entry in operation.get("log") or [])])
-                    if operation["state"] in ENDED:
-                        break
-            except KeyboardInterrupt:
-                raise WaitStopped(title, f"mooring service show -n {service.name}") from None
+            while True:
+                operation = client.operation(service.operation_id, after, int(view.look_seconds))
+                view.show(operation)
+                after = max([after, *(entry["seq"] for entry in operation.get("log") or [])])
+                if operation["state"] in ENDED:
+                    break
     # The operation has ended: this only reads the result, or raises with the reason.
     service.wait_for_deployment()
     session.show(service.serialize(), FIELDS)
