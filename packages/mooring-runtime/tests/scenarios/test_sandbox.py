@@ -184,7 +184,7 @@ def test_ends_are_seen_as_they_are(place: Confined) -> None:
     assert "main.py" in Path(f"/proc/{pid}/cmdline").read_text()
     os.kill(pid, signal.SIGKILL)
     state = place.service.client.wait(
-        lambda now: now["phase"] == "Ready" and now["workers"][0]["pid"] != pid, 30
+        lambda now: now["phase"] == "Ready" and now["workers"][0]["pid"] != pid, 120
     )
     assert state["workers"][0]["last_exit"] == "signal 9 (SIGKILL)"
     assert place.service.client.status()["workers"][0]["rss_bytes"] > 1 << 20

@@ -245,7 +245,7 @@ def test_a_backup_waits_for_a_collection(home: Home) -> None:
         with retention.collecting() as second:
             assert not second
         assert not made
-    thread.join(30)
+    thread.join(120)
     with retention.collecting() as allowed:
         assert not allowed
     made[0].close()
