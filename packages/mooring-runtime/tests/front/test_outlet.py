@@ -8,8 +8,9 @@ import socket
 import pytest
 import uvloop
 
-from mooring_runtime.front.channel import Channel, Reply, ScoringFailed
+from mooring_runtime.front.channel import Channel
 from mooring_runtime.front.outlet import SLICE
+from mooring_runtime.front.reply import Reply, ScoringFailed
 from mooring_runtime.worker import frames
 
 LONG = 64 * SLICE + 7
@@ -89,9 +90,9 @@ def test_what_is_written_later_comes_later() -> None:
             seen += [body for _, _, _, body in decoder.feed(await reader.read(SLICE))]
         assert seen == [first.body, second.body]
         channel.close(ScoringFailed(502, "over"))
-        for ticket in (first, second):
-            with pytest.raises(ScoringFailed):
-                await ticket.future
+        with pytest.raises(ScoringFailed, match="over"):
+            await first.future
+        assert channel.returned == [second]
         writer.close()
 
     uvloop.run(scene())

@@ -130,3 +130,24 @@ def test_a_default_timeout_of_the_script_does_not_end_the_connection(worker: Wor
         connection.settimeout(20)
         connection.sendall(frames.encode(1, frames.TEXT, b"id", b"abc"))
         assert connection.recv(100).endswith(b'"abc"')
+
+
+def test_what_the_front_has_taken_back_is_not_begun(worker: Worker) -> None:
+    shared, giving = os.pipe2(os.O_NONBLOCK)
+    os.write(giving, b"12")
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(20)
+        connection.connect(worker.path)
+        socket.send_fds(connection, [frames.encode(0, frames.TOKENS, b"", b"")], [shared])
+        connection.sendall(b"".join(frames.encode(n, frames.TEXT, b"id", b"x") for n in (1, 2, 3, 4)))
+        decoder = frames.Decoder()
+        answers: list[tuple[int, int]] = []
+        while len(answers) < 4:
+            answers += [(number, kind) for number, kind, _, _ in decoder.feed(connection.recv(1 << 16))]
+    assert answers == [(1, frames.RESULT), (2, frames.RESULT), (3, frames.SKIPPED), (4, frames.SKIPPED)]
+    os.close(shared)
+    # The worker lets go of its end with the connection.
+    works(worker)
+    with pytest.raises(BrokenPipeError):
+        os.write(giving, b"x")
+    os.close(giving)

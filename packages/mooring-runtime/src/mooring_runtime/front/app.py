@@ -8,11 +8,11 @@ from time import perf_counter
 from urllib.parse import parse_qsl
 
 from mooring_runtime.front.auth import Keys
-from mooring_runtime.front.channel import JSON_HEADERS, Reply, ScoringFailed
 from mooring_runtime.front.contract import Contract
 from mooring_runtime.front.dispatch import Dispatcher
 from mooring_runtime.front.exchange import Exchange, Headers
 from mooring_runtime.front.identity import IdTooLong, identify
+from mooring_runtime.front.reply import JSON_HEADERS, Reply, ScoringFailed
 from mooring_runtime.front.scrape import Scrape
 from mooring_runtime.front.swagger import NoSuchVersion
 from mooring_runtime.front.tracing import RequestTrace, Tracing

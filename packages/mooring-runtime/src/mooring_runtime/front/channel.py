@@ -3,53 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import socket
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol, cast
 
-from mooring_runtime.front.exchange import Headers
-from mooring_runtime.front.http_head import FRAMING
 from mooring_runtime.front.outlet import SLICE, Outlet
+from mooring_runtime.front.reply import Reply, ScoringFailed, reply, result
 from mooring_runtime.front.stream import BodyStream
+from mooring_runtime.front.tokens import Tokens
 from mooring_runtime.worker import frames
-
-
-@dataclass(slots=True)
-class Reply:
-    """A worker's answer.
-
-    Attributes:
-        milliseconds: how long ``run`` took, three decimals; None when it failed.
-        failed: whether ``run`` failed.
-        stream: the body, if the worker sends it in parts.
-    """
-
-    status: int
-    headers: Headers
-    body: bytes
-    milliseconds: str | None
-    failed: bool
-    stream: BodyStream | None = None
-
-
-class ScoringFailed(Exception):
-    """A request that got no answer from a worker.
-
-    Attributes:
-        status: of the answer to the caller.
-        failed: whether ``run`` is to blame.
-        retry_after: seconds; None if trying again is no use.
-    """
-
-    def __init__(
-        self, status: int, message: str, *, failed: bool = False, retry_after: int | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.failed = failed
-        self.retry_after = retry_after
 
 
 class Ticket(Protocol):
@@ -79,21 +42,27 @@ class Ticket(Protocol):
         ...
 
 
+# A call that is shorter leaves room for requests behind it.
+BRIEF_MS = 5.0
 NO_ANSWER = "The worker answered something that is no answer. Check the logs for more info."
-JSON_HEADERS: Headers = [("content-type", "application/json")]
 
 
 class Channel(asyncio.Protocol):
-    """One worker: idle, or busy with one call of ``run``.
+    """One worker: idle, or busy with one call of ``run``; requests may wait behind it, in the worker's socket.
 
     Args:
         worker: the supervisor's name for it.
         mode: its input mode.
-        changed: called when it has become idle or has closed.
+        changed: called when it has answered, has begun to stream an answer, or has closed.
         batch: how many requests one call takes at most; None if ``run`` is not batched.
 
     Attributes:
-        tickets: the requests of the call, by the ids of their frames.
+        tickets: the requests it has, by the ids of their frames, in their order. If ``run`` is batched they are one
+            call; otherwise the first runs, and those behind it can be had back (`recall`).
+        returned: those that it had not begun when it closed.
+        tokens: of the requests that it has not begun.
+        brief: whether its last call was so short that requests may wait behind it.
+        since: when the call began, as far as we know; by the loop's clock, kept by the dispatcher.
         deadline: when the worker must have answered, by the loop's clock; None while it may take its time.
         rearm: starts the time limit again; each part of a streamed body has the whole of it.
     """
@@ -107,6 +76,10 @@ class Channel(asyncio.Protocol):
         self.draining = False
         self.closed = False
         self.tickets: dict[int, Ticket] = {}
+        self.returned: list[Ticket] = []
+        self.tokens = Tokens()
+        self.brief = False
+        self.since = 0.0
         self.deadline: float | None = None
         self.rearm: Callable[[Channel], None] | None = None
         self._stream: BodyStream | None = None
@@ -115,6 +88,41 @@ class Channel(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._outlet: Outlet | None = None
         self._frame_id = 0
+        self._skipping: set[int] = set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has nothing to do, and nothing that it has not noticed to be recalled."""
+        return not self.tickets and not self._skipping
+
+    @property
+    def streaming(self) -> bool:
+        """Whether it is sending a body in parts."""
+        return self._stream is not None
+
+    @property
+    def patient(self) -> bool:
+        """Whether a request may wait behind the one it runs."""
+        if self.batch is not None or self._skipping or self._stream is not None:
+            return False
+        return self.brief and not self.draining and not self.closed
+
+    async def connect(self, path: str) -> None:
+        """Connects to the worker that listens at ``path``, and shares the tokens with it.
+
+        Raises:
+            OSError: there is none.
+        """
+        loop = asyncio.get_running_loop()
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.setblocking(False)
+            await loop.sock_connect(connection, path)
+            socket.send_fds(connection, [frames.encode(0, frames.TOKENS, b"", b"")], [self.tokens.shared])
+            await loop.create_unix_connection(lambda: self, sock=connection)
+        except BaseException:
+            connection.close()
+            raise
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keeps the transport."""
@@ -132,10 +140,11 @@ class Channel(asyncio.Protocol):
             self._outlet.resume()
 
     def send(self, tickets: Sequence[Ticket]) -> None:
-        """Gives the worker requests for one call; the channel must be idle and open."""
+        """Gives the worker requests for one call: the channel is open, and idle or `patient`."""
         outlet = self._outlet
         if outlet is None:
             raise RuntimeError("the channel has no connection")
+        self.tokens.give()
         if len(tickets) > 1:
             parts = [frames.encode(*self._frame(ticket)) for ticket in tickets]
             outlet.write(frames.encode(self._next_id(), frames.BATCH, b"", b"".join(parts)))
@@ -146,6 +155,15 @@ class Channel(asyncio.Protocol):
         else:
             outlet.write(frames.beginning(frame_id, kind, head, len(body)))
             outlet.write(body)
+
+    def recall(self, most: int | None = None) -> list[Ticket]:
+        """Has the last ``most`` (or all) of the requests back that wait here and are not begun; in their order."""
+        back: list[Ticket] = []
+        while self.batch is None and len(self.tickets) > 1 and len(back) != most and self.tokens.take():
+            frame_id, ticket = self.tickets.popitem()
+            self._skipping.add(frame_id)
+            back.insert(0, ticket)
+        return back
 
     def _next_id(self) -> int:
         self._frame_id = (self._frame_id + 1) & 0xFFFFFFFF
@@ -160,7 +178,7 @@ class Channel(asyncio.Protocol):
         """Hands the worker's answers to whoever waits for them."""
         answers: list[tuple[Ticket, Reply]] = []
         broken: Exception | None = None
-        busy = bool(self.tickets)
+        had = (len(self.tickets), len(self._skipping), self._stream)
         try:
             for frame in self._decoder.feed(data):
                 self._answer(answers, *frame)
@@ -168,36 +186,37 @@ class Channel(asyncio.Protocol):
             sys.stderr.write(f"worker {self.worker} answered something that is no answer: {exc}\n")
             broken = exc
         # The worker first: it can go on while the answers are written.
-        if broken is None and busy and not self.tickets:
-            self.deadline = None
+        if broken is None and had != (len(self.tickets), len(self._skipping), self._stream):
+            if not self.tickets:
+                self.deadline = None
             self._changed(self)
-        for ticket, reply in answers:
-            ticket.answered(reply)
+        for ticket, answer in answers:
+            ticket.answered(answer)
         if broken is not None:
             self.close(ScoringFailed(502, NO_ANSWER, failed=True))
 
     def _answer(
         self, answers: list[tuple[Ticket, Reply]], frame_id: int, kind: int, head: bytes, body: bytes
     ) -> None:
+        if kind == frames.SKIPPED:
+            self._skipping.remove(frame_id)
+            return
         ticket = self.tickets.get(frame_id)
-        if ticket is None:
+        if ticket is None or (self.batch is None and frame_id != next(iter(self.tickets))):
             raise ValueError("an answer to no request")
         if kind == frames.RESULT:
-            reply = Reply(200, JSON_HEADERS, body, _milliseconds(head.decode("ascii")), failed=False)
+            answer = result(head, body)
+            self.brief = float(answer.milliseconds or 0) < BRIEF_MS
         elif kind == frames.REPLY:
-            said = json.loads(head)
-            streamed = bool(said.get("stream"))
-            headers = [(_name(name, streamed=streamed), _text(value)) for name, value in said["headers"]]
-            ms = said["ms"]
-            spent = None if ms is None else _milliseconds(_text(ms))
-            reply = Reply(_status(said["status"]), headers, body, spent, said["failed"] is True)
+            answer, streamed = reply(head, body)
+            self.brief = not streamed and float(answer.milliseconds or BRIEF_MS) < BRIEF_MS
             if streamed:
-                if self._stream is not None or len(self.tickets) > 1:
+                if self._stream is not None or (self.batch is not None and len(self.tickets) > 1):
                     raise ValueError("a streamed body among others")
-                reply.stream = self._stream = BodyStream(body, self._flow, lambda: self._cancel(frame_id))
+                answer.stream = self._stream = BodyStream(body, self._flow, lambda: self._cancel(frame_id))
                 if self.rearm is not None:
                     self.rearm(self)
-                answers.append((ticket, reply))
+                answers.append((ticket, answer))
                 return
         else:
             self._go_on(frame_id, kind, head, body)
@@ -205,7 +224,7 @@ class Channel(asyncio.Protocol):
         if self._stream is not None:
             raise ValueError("a second answer to a request")
         del self.tickets[frame_id]
-        answers.append((ticket, reply))
+        answers.append((ticket, answer))
 
     def _go_on(self, frame_id: int, kind: int, head: bytes, body: bytes) -> None:
         stream = self._stream
@@ -239,70 +258,27 @@ class Channel(asyncio.Protocol):
             self._outlet.write(frames.encode(frame_id, frames.CANCEL, b"", b""))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """The worker is gone; the requests it had are lost with it."""
+        """The worker is gone; what it had begun is lost with it."""
         self.close(ScoringFailed(502, "The worker died while it ran the scoring script.", failed=True))
 
     def close(self, reason: ScoringFailed) -> None:
         """Ends the connection; requests in flight fail for ``reason``."""
         if self.closed:
             return
+        self.returned = self.recall()
         self.closed = True
         self.deadline = None
         stream, self._stream = self._stream, None
         tickets, self.tickets = list(self.tickets.values()), {}
+        while self.tokens.take():  # If it lives, it must not begin what fails now.
+            pass
+        self.tokens.close()
         if self._transport is not None and self._outlet is not None:
             self._outlet.close()
             self._transport.abort()
         if stream is not None:
             stream.end(str(reason))
-        else:
-            for ticket in tickets:
-                if not ticket.done:
-                    ticket.failed(reason)
+        for ticket in tickets[stream is not None :]:
+            if not ticket.done:
+                ticket.failed(reason)
         self._changed(self)
-
-
-def _text(value: object) -> str:
-    """Text that can be sent.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no text")  # noqa: TRY004 - of what the worker says, as other mistakes
-    value.encode()
-    return value
-
-
-def _name(value: object, *, streamed: bool) -> str:
-    """The name of a header that leaves it to us to say where the answer ends, but for a streamed one's length.
-
-    Raises:
-        ValueError: it is none.
-    """
-    name = _text(value)
-    if name.lower() in FRAMING or (name.lower() == "content-length" and not streamed):
-        raise ValueError(f"{name} is not for a worker to say")
-    return name
-
-
-def _milliseconds(text: str) -> str:
-    """A duration as workers say it: digits, with or without a point.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if not text.replace(".", "", 1).isdigit():
-        raise ValueError(f"{text!r} are no milliseconds")
-    return text
-
-
-def _status(value: object) -> int:
-    """An HTTP status.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if not isinstance(value, int) or not 200 <= value <= 999:
-        raise ValueError(f"{value!r} is no status")
-    return value

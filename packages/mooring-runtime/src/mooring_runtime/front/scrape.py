@@ -20,11 +20,11 @@ from typing import Any
 from mooring_runtime import __version__
 from mooring_runtime.front import exposition
 from mooring_runtime.front.auth import Keys
-from mooring_runtime.front.channel import JSON_HEADERS
 from mooring_runtime.front.dispatch import Dispatcher
 from mooring_runtime.front.exchange import Exchange, Headers
 from mooring_runtime.front.exposition import Family, histogram
 from mooring_runtime.front.metrics import Metrics
+from mooring_runtime.front.reply import JSON_HEADERS
 
 ANSWER_SECONDS = 1.0
 STATES = ("Starting", "Ready", "Draining", "Exited")

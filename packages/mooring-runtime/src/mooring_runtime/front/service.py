@@ -35,10 +35,11 @@ from typing import TYPE_CHECKING, Any
 
 from mooring_runtime.front.app import ScoringApp
 from mooring_runtime.front.auth import Keys
-from mooring_runtime.front.channel import Channel, ScoringFailed
+from mooring_runtime.front.channel import Channel
 from mooring_runtime.front.contract import Contract
 from mooring_runtime.front.dispatch import Dispatcher, Limits
 from mooring_runtime.front.exchange import Engine
+from mooring_runtime.front.reply import ScoringFailed
 from mooring_runtime.tls import Certificate, CertificateUnusable
 
 if TYPE_CHECKING:
@@ -177,11 +178,11 @@ class Front:
     async def _open(self, name: str, worker: dict[str, Any]) -> None:
         dispatcher = self._dispatcher
         path = Path(f"/proc/self/fd/{self._run_fd}") / worker["socket"]
+        channel = Channel(name, worker["mode"], dispatcher.changed, worker.get("batch"))
         try:
-            _, channel = await asyncio.get_running_loop().create_unix_connection(
-                lambda: Channel(name, worker["mode"], dispatcher.changed, worker.get("batch")), str(path)
-            )
+            await channel.connect(str(path))
         except OSError:
+            channel.tokens.close()
             self._say("lost", worker=name)
             return
         if name not in self._wanted:

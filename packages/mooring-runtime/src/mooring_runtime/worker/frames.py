@@ -23,6 +23,8 @@ CHUNK     5     worker: empty                 a further part of a streamed body
 END       6     worker: empty, or ``failed``  empty; the streamed body has ended, or broke off
 CANCEL    7     front: empty                  empty; nobody listens to the streamed body any more
 BATCH     8     front: empty                  TEXT and FULL frames that share one call of ``run``
+TOKENS    9     front: empty                  empty; a pipe comes with it (see below)
+SKIPPED   10    worker: empty                 empty; the request was taken back before it was begun
 ========  ====  ============================  ==========================================================
 
 FULL's head: ``{"id", "method", "path", "query", "headers": [[name, value], ...], "host", "scheme",
@@ -31,8 +33,14 @@ FULL's head: ``{"id", "method", "path", "query", "headers": [[name, value], ...]
 
 The requests of a BATCH have ids of their own and are answered each by itself, in their order and without streaming.
 
-A worker answers frames in the order they come. It reads nothing but CANCEL while it streams, and ignores one
-that comes too late. This file runs on CPython 3.6 and is used by both sides.
+A worker answers frames in the order they come, and may be sent further ones meanwhile. It ignores a CANCEL that comes
+too late.
+
+A front may say TOKENS first, and send a pipe along (SCM_RIGHTS). Then the worker takes a byte from it before it begins
+a frame of kind TEXT, FULL or BATCH, and answers SKIPPED if there is none: the front has taken it, and with it the
+request.
+
+This file runs on CPython 3.6 and is used by both sides.
 """
 
 import io
@@ -47,7 +55,9 @@ CHUNK = 5
 END = 6
 CANCEL = 7
 BATCH = 8
-KINDS = frozenset((TEXT, FULL, RESULT, REPLY, CHUNK, END, CANCEL, BATCH))
+TOKENS = 9
+SKIPPED = 10
+KINDS = frozenset(range(TEXT, SKIPPED + 1))
 
 HEADER = struct.Struct("<BBHIII")
 HEADER_SIZE = HEADER.size

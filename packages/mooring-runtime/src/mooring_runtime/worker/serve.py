@@ -5,14 +5,14 @@ thread, so the loop blocks. When the front dies the connection ends and the next
 """
 
 import os
-import select
 import socket
 
 from . import frames, log
 from .entry import user_traceback
+from .inbox import Inbox
 
-# Small enough for the allocator's arenas: above 128 KB each call would map and unmap memory.
-RECEIVE = 1 << 16
+# A CANCEL that comes here has crossed the end of the stream it is about.
+NO_REQUESTS = (frames.CANCEL, frames.TOKENS)
 # A process forked by user code carries our sockets along; it must not answer in our place.
 _getpid = os.getpid
 _PID = _getpid()
@@ -39,19 +39,22 @@ def converse(connection, scorer, termination):
     Raises:
         FrameError: what it says is no request.
     """
-    decoder = frames.Decoder()
-    while True:
-        try:
-            data = connection.recv(RECEIVE)
-        except OSError as exc:
-            log.write("mooring: the front went away: {}\n".format(exc))
-            return
-        if not data:
-            return
-        for frame_id, kind, head, body in decoder.feed(data):
-            if kind == frames.CANCEL:
-                continue  # it crossed the end of the stream it is about
-            if kind == frames.BATCH:
+    inbox = Inbox(connection)
+    try:
+        while True:
+            try:
+                frame = inbox.next()
+            except OSError as exc:
+                log.write("mooring: the front went away: {}\n".format(exc))
+                return
+            if frame is None:
+                return
+            frame_id, kind, head, body = frame
+            if kind in NO_REQUESTS:
+                continue
+            if not inbox.mine():
+                answer = frames.encode(frame_id, frames.SKIPPED, b"", b"")
+            elif kind == frames.BATCH:
                 answer = together(scorer, body)
             else:
                 answer = frames.encode(frame_id, *scorer.answer(kind, head, body))
@@ -59,10 +62,12 @@ def converse(connection, scorer, termination):
             try:
                 connection.sendall(answer)
                 if scorer.stream is not None:
-                    stream(connection, decoder, frame_id, scorer, termination)
+                    stream(connection, inbox, frame_id, scorer, termination)
             except OSError as exc:
                 log.write("mooring: an answer found no front: {}\n".format(exc))
                 return
+    finally:
+        inbox.close()
 
 
 def leave_if_forked():
@@ -85,7 +90,7 @@ def together(scorer, body):
     return b"".join(frames.encode(request[0], *answer) for request, answer in pairs)
 
 
-def stream(connection, decoder, frame_id, scorer, termination):
+def stream(connection, inbox, frame_id, scorer, termination):
     """Sends the rest of a body as the user's generator yields it, until it ends or nobody listens any more.
 
     Raises:
@@ -94,7 +99,7 @@ def stream(connection, decoder, frame_id, scorer, termination):
     parts, scorer.stream = scorer.stream, None
     failure = b""
     try:
-        while not cancelled(connection, decoder):
+        while not inbox.cancelled():
             try:
                 part = next(parts, None)
             except Exception as exc:  # noqa: BLE001 - user code
@@ -112,14 +117,3 @@ def stream(connection, decoder, frame_id, scorer, termination):
     finally:
         parts.close()
     connection.sendall(frames.encode(frame_id, frames.END, failure, b""))
-
-
-def cancelled(connection, decoder):
-    """Whether the front has said that nobody listens; it says nothing else meanwhile."""
-    readable, _, _ = select.select([connection], [], [], 0)
-    if not readable:
-        return False
-    data = connection.recv(RECEIVE)
-    if not data:
-        raise ConnectionResetError("the front closed the connection")
-    return any(kind == frames.CANCEL for _, kind, _, _ in decoder.feed(data))
