@@ -41,7 +41,7 @@ def connection(bus: BusServer) -> str:
 
 @pytest.fixture
 def queue(bus: BusServer, request: pytest.FixtureRequest) -> str:
-    return bus.queue(request.node.name[:50].strip("_[]"), maxDeliveryCount=3)
+    return bus.queue(request.node.name.strip("]").replace("[", "-"), maxDeliveryCount=3)
 
 
 def test_a_message_and_its_properties(connection: str, queue: str) -> None:
