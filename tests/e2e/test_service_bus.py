@@ -19,11 +19,22 @@ from azure.servicebus import (
     exceptions,
 )
 from azure.servicebus.aio import ServiceBusClient as AsyncClient
-from bus_support import GROUP, NAMESPACE, RULE, BusServer, body_of, bus_server, client, receive_all, send
+from bus_support import (
+    GROUP,
+    NAMESPACE,
+    RULE,
+    BusServer,
+    body_of,
+    bus_server,
+    client,
+    receive_all,
+    send,
+    sockets_left_by_the_sdk,
+)
 from support import eventually
 
 # The first test of a machine compiles Proton.
-pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(1800), sockets_left_by_the_sdk]
 SUB = "00000000-0000-0000-0000-000000000000"
 
 
@@ -41,7 +52,7 @@ def connection(bus: BusServer) -> str:
 
 @pytest.fixture
 def queue(bus: BusServer, request: pytest.FixtureRequest) -> str:
-    return bus.queue(request.node.name[:50].strip("_[]"), maxDeliveryCount=3)
+    return bus.queue(request.node.name.strip("]").replace("[", "-"), maxDeliveryCount=3)
 
 
 def test_a_message_and_its_properties(connection: str, queue: str) -> None:

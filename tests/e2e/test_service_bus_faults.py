@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 from azure.servicebus import ServiceBusMessage
-from bus_support import BusServer, body_of, bus_server, client, receive_all, send
+from bus_support import BusServer, body_of, bus_server, client, receive_all, send, sockets_left_by_the_sdk
 from support import eventually
 from typing_extensions import Self
 
 # The first test of a machine compiles Proton.
-pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(1800), sockets_left_by_the_sdk]
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,12 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from azure.servicebus import ServiceBusMessage, ServiceBusSubQueue
-from bus_support import BusServer, body_of, bus_server, client, receive_all, send
+from bus_support import BusServer, body_of, bus_server, client, receive_all, send, sockets_left_by_the_sdk
 from support import eventually
 
 from mooring_runtime.functions.definition import Function, HostFile
@@ -25,7 +26,7 @@ from mooring_runtime.functions.settings import AppSettings
 from mooring_runtime.functions.trigger import Event, Outcome, Setup, TriggerState
 
 # The first test of a machine compiles Proton.
-pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(1800), sockets_left_by_the_sdk]
 Invoked = Callable[[Event], Awaitable[Outcome]]
 
 
@@ -43,30 +44,25 @@ def setup(connection: str, invoke: Invoked, source: str, target: str, **extensio
         {"type": "serviceBusTrigger", "direction": "in", "queueName": source, **binding},
         ({"type": "serviceBus", "direction": "out", "queueName": target, **binding},),
     )
-    states: list[TriggerState] = []
-    made = Setup(
+    return Setup(
         function,
         HostFile({"serviceBus": extensions}),
         AppSettings({"AzureWebJobsBus": connection}),
         "host",
         invoke,
         lambda: 3,
-        states.append,
+        lambda _state: None,
         lambda _line: None,
     )
-    STATES[id(made)] = states
-    return made
-
-
-STATES: dict[int, list[TriggerState]] = {}
 
 
 @asynccontextmanager
 async def running(made: Setup) -> AsyncIterator[list[TriggerState]]:
-    trigger = ServiceBusTrigger(made)
+    states: list[TriggerState] = []
+    trigger = ServiceBusTrigger(replace(made, report=states.append))
     trigger.start()
     try:
-        yield STATES[id(made)]
+        yield states
     finally:
         await trigger.drain()
         await trigger.stop()
@@ -141,6 +137,62 @@ def test_a_message_that_always_fails_is_dead_lettered_and_the_others_are_answere
     ):
         (message,) = dead.receive_messages()
         assert message.dead_letter_reason == "MaxDeliveryCountExceeded"
+
+
+def test_an_answer_that_is_too_large_is_the_messages_failure(bus: BusServer) -> None:
+    connection = bus.namespace()
+    source, target = bus.queue("in-5", maxDeliveryCount=2), bus.queue("out-5")
+
+    async def invoke(_event: Event) -> Outcome:
+        return Outcome(b"x" * 1_500_000, "text/plain", None)
+
+    async def go() -> list[TriggerState]:
+        async with running(setup(connection, invoke, source, target)) as states:
+            await until(lambda: bus.counts(source)["deadLetterMessageCount"] == 1, "it is dead-lettered")
+            return states
+
+    send(connection, source, "1")
+    assert {state.state for state in asyncio.run(go())} == {"Running"}
+
+
+def test_an_output_queue_that_is_not_there_shows_and_costs_no_message(bus: BusServer) -> None:
+    connection, source = bus.namespace(), bus.queue("in-6", lockDuration="PT2S")
+
+    async def go() -> None:
+        async with running(setup(connection, echo, source, "out-6")) as states:
+            await until(lambda: states and states[-1].code == "TriggerQueueNotFound", "it says so")
+            assert "out-6" in states[-1].message
+            await asyncio.to_thread(bus.queue, "out-6")
+            await until(lambda: bus.counts("out-6")["activeMessageCount"] == 1, "it is answered")
+            await until(lambda: states[-1].state == "Running", "it says so")
+
+    send(connection, source, "1")
+    asyncio.run(go())
+
+
+def test_a_run_that_is_longer_than_its_lock_is_delivered_again(bus: BusServer) -> None:
+    connection = bus.namespace()
+    source, target = bus.queue("in-7", lockDuration="PT2S"), bus.queue("out-7")
+    runs, lines = 0, []
+
+    async def invoke(event: Event) -> Outcome:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            await until(lambda: runs == 2, "it is delivered to another")
+        return await echo(event)
+
+    async def go() -> None:
+        made = setup(connection, invoke, source, target, maxAutoLockRenewalDuration="00:00:00")
+        async with running(replace(made, log=lines.append)):
+            await until(lambda: lines, "it is logged")
+            await until(lambda: bus.counts(source)["activeMessageCount"] == 0, "it is done")
+
+    send(connection, source, "1")
+    asyncio.run(go())
+    assert "longer than its lock" in lines[0]
+    assert runs == 2
+    assert bus.counts(target)["activeMessageCount"] == 2, "at least once"
 
 
 def test_a_long_run_keeps_its_lock_and_calls_are_bounded(bus: BusServer) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import re
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,10 +20,10 @@ from mooring_runtime.front.identity import new_id
 from mooring_runtime.functions.definition import SERVICE_BUS
 from mooring_runtime.functions.problem import FunctionInvalid
 from mooring_runtime.functions.service_bus_messages import answer_to, event_of
-from mooring_runtime.functions.trigger import Outcome, Setup, TriggerState
+from mooring_runtime.functions.trigger import Event, Outcome, Setup, TriggerState
 
 if TYPE_CHECKING:
-    from azure.servicebus import ServiceBusReceivedMessage
+    from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
     from azure.servicebus.aio import ServiceBusReceiver, ServiceBusSender
 
 # How long a call waits for a message before it looks whether it is to end.
@@ -72,6 +72,7 @@ class ServiceBusTrigger:
         self._calls: set[asyncio.Task[None]] = set()
         self._keeping: asyncio.Task[None] | None = None
         self._ending = asyncio.Event()
+        self._unsent = False
 
     def start(self) -> None:
         """See `Trigger.start`."""
@@ -101,10 +102,7 @@ class ServiceBusTrigger:
                 call = asyncio.get_running_loop().create_task(self._call())
                 self._calls.add(call)
                 call.add_done_callback(self._calls.discard)
-            try:
-                await asyncio.wait_for(self._ending.wait(), 1.0)
-            except asyncio.TimeoutError:
-                continue
+            await self._pause(1.0)
 
     def _wanted(self) -> int:
         return min(self._most, self._setup.concurrency())
@@ -118,15 +116,24 @@ class ServiceBusTrigger:
             try:
                 async with AsyncExitStack() as stack:
                     receiver, sender = await self._connect(stack)
-                    self._setup.report(TriggerState("Running"))
-                    misses = 0
-                    await self._take(receiver, sender)
+                    while not self._ending.is_set() and len(self._calls) <= self._wanted():
+                        # A queue that is not there is refused here, not when the receiver is made.
+                        messages = await receiver.receive_messages(1, max_wait_time=_WAIT_SECONDS)
+                        misses = 0
+                        if not self._unsent:
+                            self._setup.report(TriggerState("Running"))
+                        for message in messages:
+                            await self._run(receiver, sender, message)
                     return
             except (ServiceBusError, OSError, ValueError) as error:  # noqa: PERF203 - connections break
                 self._setup.report(_waiting(self._input.name, error))
-                pause = _PAUSES[min(misses, len(_PAUSES) - 1)]
+                await self._pause(_PAUSES[min(misses, len(_PAUSES) - 1)])
                 misses += 1
-                await asyncio.wait({asyncio.ensure_future(self._ending.wait())}, timeout=pause)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not when the trigger is to end."""
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._ending.wait(), seconds)
 
     async def _connect(self, stack: AsyncExitStack) -> tuple[ServiceBusReceiver, ServiceBusSender | None]:
         from azure.servicebus.aio import ServiceBusClient
@@ -140,30 +147,48 @@ class ServiceBusTrigger:
         await stack.enter_async_context(out)
         return receiver, await stack.enter_async_context(out.get_queue_sender(self._output.name))
 
-    async def _take(self, receiver: ServiceBusReceiver, sender: ServiceBusSender | None) -> None:
-        """Messages until the trigger ends, or this call is one too many."""
-        while not self._ending.is_set() and len(self._calls) <= self._wanted():
-            for message in await receiver.receive_messages(1, max_wait_time=_WAIT_SECONDS):
-                await self._run(receiver, sender, message)
-
     async def _run(
         self,
         receiver: ServiceBusReceiver,
         sender: ServiceBusSender | None,
         message: ServiceBusReceivedMessage,
     ) -> None:
+        from azure.servicebus.exceptions import MessageLockLostError
+
         event = event_of(message, new_id(), self._input.name)
-        outcome = await self._renewing(receiver, message, asyncio.ensure_future(self._setup.invoke(event)))
-        if outcome.failure is not None:
-            self._setup.log(
-                f"function {self._setup.function.name}: {event.origin}, delivery "
-                f"{(message.delivery_count or 0) + 1}: {outcome.failure}"
+        try:
+            outcome = await self._renewing(
+                receiver, message, asyncio.ensure_future(self._setup.invoke(event))
             )
+            failure = outcome.failure
+            if failure is None and sender is not None:
+                failure = await self._send(sender, answer_to(message, outcome))
+            if failure is None:
+                await receiver.complete_message(message)
+                return
+            self._say(event, message, failure)
             await receiver.abandon_message(message)
-            return
-        if sender is not None:
-            await sender.send_messages(answer_to(message, outcome))
-        await receiver.complete_message(message)
+        except MessageLockLostError:
+            self._say(
+                event, message, "The run was longer than its lock lasted, so the message is delivered again."
+            )
+
+    async def _send(self, sender: ServiceBusSender, answer: ServiceBusMessage) -> str | None:
+        """What is wrong with the answer. What is wrong with its queue is raised, and shows until one is accepted."""
+        from azure.servicebus.exceptions import MessageSizeExceededError
+
+        failure = None
+        self._unsent = True
+        try:
+            await sender.send_messages(answer)
+        except MessageSizeExceededError as error:
+            failure = f"The answer is too large for its queue: {error}"
+        self._unsent = False
+        return failure
+
+    def _say(self, event: Event, message: ServiceBusReceivedMessage, what: str) -> None:
+        delivery = (message.delivery_count or 0) + 1
+        self._setup.log(f"function {self._setup.function.name}: {event.origin}, delivery {delivery}: {what}")
 
     async def _renewing(
         self,

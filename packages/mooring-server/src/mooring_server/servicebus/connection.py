@@ -255,7 +255,7 @@ class Connection(asyncio.Protocol):
             try:
                 self._attach(link, Incoming(self, link, self._node(path, address, SEND)))
             except Refused as error:
-                self._attach(link, Refusing(self, link, error))
+                self._attach(link, Refusing(link, error))
 
     def _managed(self, path: str) -> Node | Refused:
         try:
@@ -288,9 +288,14 @@ class Connection(asyncio.Protocol):
             return  # the one never may, the other looks at each request
         path = end.node.path
         if end.node.gone:
-            refuse(link, Refused("amqp:not-found", f"The messaging entity {path!r} was deleted."))
+            error = Refused("amqp:not-found", f"The messaging entity {path!r} was deleted.")
         elif self.grant(path, LISTEN if isinstance(end, Outgoing) else SEND) is None:
-            refuse(link, Refused("amqp:unauthorized-access", "The token is not good any more."))
+            error = Refused("amqp:unauthorized-access", "The token is not good any more.")
+        else:
+            return
+        refuse(link, error)
+        self._forget(link)
+        self.links[link] = Refusing(link, error)  # a sender that has not read it yet goes on
 
     def _link_flow(self, event: Any) -> None:
         end = self.links.get(event.link)

@@ -137,24 +137,31 @@ class Incoming(_Receiving):
         self.connection.changed()
 
 
-class Refusing(_Receiving):
-    """A link that sends to where it may not, or to nothing.
+class Refusing:
+    """A link that sends to where it may not, may no more, or to nothing. What comes is not kept.
 
     It is told when it sends: pyamqp takes a link for good as soon as it is attached, and makes "unknown error" of a
     detach that comes after that.
     """
 
-    def __init__(self, connection: Connection, link: Any, error: Refused) -> None:
-        super().__init__(connection, link)
+    def __init__(self, link: Any, error: Refused) -> None:
+        self.link = link
         self._error = error
 
     def received(self, delivery: Any, _format: int) -> None:
         """Refuse it."""
-        self.discard()
+        if delivery.pending:
+            self.link.recv(delivery.pending)
+        if delivery.partial:
+            return
+        self.link.advance()
         delivery.local.condition = _condition(self._error)
         delivery.update(Delivery.REJECTED)
         delivery.settle()
         refuse(self.link, self._error)
+
+    def discard(self) -> None:
+        """There is nothing to forget."""
 
 
 class Outgoing:
