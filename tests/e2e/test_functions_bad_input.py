@@ -170,7 +170,9 @@ def test_bytes_reach_the_model_as_they_are(
         (message,) = until(storage.poison, len, "a poison message")
         assert json.loads(message)["BlobName"] == "a/dog.bmp"
         assert storage.names("results") == {"png/cat"}
-        assert "run() answered with status 400: no picture" in app.logs()
+        logs = app.logs()
+        assert "try 5 of 5 failed: run() answered with status 400: no picture" in logs
+        assert "pictures/a/dog.bmp: given up, see the queue webjobs-blobtrigger-poison" in logs
     finally:
         remove(app)
 

@@ -61,7 +61,8 @@ def app(server: RunningServer, folder: Path) -> Iterator[App]:
     made.status("Gone")
 
 
-@pytest.mark.parametrize("script", ["package_http.py", "package_blob.py"])
+# The guide, which runs with every `make test`, has a blob as well.
+@pytest.mark.parametrize("script", ["package_http.py", pytest.param("package_blob.py", marks=pytest.mark.full)])
 def test_an_example_is_packaged_and_answers(
     app: App, server: RunningServer, folder: Path, script: str
 ) -> None:
