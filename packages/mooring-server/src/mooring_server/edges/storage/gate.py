@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
 from urllib.parse import unquote
 
+from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from mooring_server.domain.storage import sas, sharedkey
 from mooring_server.domain.storage.access import FULL, Access
@@ -60,7 +61,7 @@ class RequestBody:
 
 
 class StorageGate:
-    """ASGI middleware.
+    """The outermost ASGI application, so that a small blob does not pay for what stands before the other APIs.
 
     Args:
         app: gets all that is not for an account.
@@ -70,9 +71,9 @@ class StorageGate:
     """
 
     def __init__(
-        self, app: ASGIApp, accounts: OpenAccounts, signals: Signals, services: dict[str, Service]
+        self, app: FastAPI, accounts: OpenAccounts, signals: Signals, services: dict[str, Service]
     ) -> None:
-        self._app = app
+        self.app = app
         self._accounts = accounts
         self._signals = signals
         self._services = services
@@ -80,12 +81,12 @@ class StorageGate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         first = scope["raw_path"].decode("latin-1")[1:].partition("/")[0]
         name = first.removesuffix(QUEUE)
         if name in RESERVED or not is_account_name(name):
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         account = self._accounts.get(name) or await run_in_threadpool(self._accounts.open, name)
         request = _request(scope, name, "queue" if first != name else "blob", first)
@@ -96,7 +97,7 @@ class StorageGate:
                 )
                 await send_answer(refusal(missing), request, receive, send)
             else:
-                await self._app(scope, receive, send)
+                await self.app(scope, receive, send)
             return
         body = RequestBody(Patience(receive))
         answer = await self._answer(request, account, body)
@@ -125,6 +126,9 @@ class StorageGate:
             return answer
         except (OSError, sqlite3.Error) as error:
             return refusal(_failure(error))
+        except Exception:
+            log.exception("%s %s", request.method, request.service)
+            return refusal(StorageError("InternalError"))
 
 
 def authenticate(request: StorageRequest, account: OpenAccount) -> Access:
