@@ -90,7 +90,9 @@ async def measure_latency(blobs: Blobs, outputs: Outputs, count: int) -> None:
         taken.append(1000 * (seen - began))
     cuts = statistics.quantiles(taken[WARM_UP:], n=100)
     verdict = "met" if cuts[49] < TARGET_MS else "missed"
-    print(f"upload to output: p50 {cuts[49]:.1f} ms (target {TARGET_MS} ms: {verdict}), p99 {cuts[98]:.1f} ms")
+    print(
+        f"upload to output: p50 {cuts[49]:.1f} ms (target {TARGET_MS} ms: {verdict}), p99 {cuts[98]:.1f} ms"
+    )
 
 
 async def measure_drain(blobs: Blobs, outputs: Outputs, count: int, server: int, host: int) -> None:

@@ -138,7 +138,9 @@ def test_each_wrong_step_is_told_and_the_right_one_mends_it(
     for name, body in poison.items():
         storage.put("input", name, body)
     storage.put("input", "behind.json", b'{"x": 21}')
-    until(lambda: storage.read("output", "behind_out.json"), lambda body: body == b'{"double": 42}', "the good")
+    until(
+        lambda: storage.read("output", "behind_out.json"), lambda body: body == b'{"double": 42}', "the good"
+    )
     messages = until(storage.poison, lambda found: len(found) == len(poison), "the poison queue")
     assert {json.loads(message)["BlobName"] for message in messages} == set(poison)
     assert storage.names("output") == {"behind_out.json"}

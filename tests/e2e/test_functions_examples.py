@@ -62,7 +62,9 @@ def app(server: RunningServer, folder: Path) -> Iterator[App]:
 
 
 # The guide, which runs with every `make test`, has a blob as well.
-@pytest.mark.parametrize("script", ["package_http.py", pytest.param("package_blob.py", marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    "script", ["package_http.py", pytest.param("package_blob.py", marks=pytest.mark.full)]
+)
 def test_an_example_is_packaged_and_answers(
     app: App, server: RunningServer, folder: Path, script: str
 ) -> None:
@@ -86,7 +88,9 @@ def test_an_example_is_packaged_and_answers(
             ).json()
     else:
         storage.put("input", "sample_input.json", sample)
-        answer = json.loads(until(lambda: storage.read("output", "sample_input_out.json"), bool, "the output"))
+        answer = json.loads(
+            until(lambda: storage.read("output", "sample_input_out.json"), bool, "the output")
+        )
     assert len(answer) == 2
     assert all(isinstance(value, float) for value in answer)
 

@@ -25,7 +25,9 @@ app.add_typer(repositories, name="repository")
 
 RegistryName = Annotated[
     str,
-    typer.Option("--name", "-n", help="Name of the registry: what stands before the repository in a location."),
+    typer.Option(
+        "--name", "-n", help="Name of the registry: what stands before the repository in a location."
+    ),
 ]
 Subscription = Annotated[Text, typer.Option("--subscription", help="The workspace's subscription.")]
 

@@ -124,11 +124,8 @@ class StorageGate:
             answer = refusal(StorageError("InvalidInput", "The request's body came too slowly.", status=408))
             answer.headers.append(("connection", "close"))
             return answer
-        except (OSError, sqlite3.Error) as error:
+        except Exception as error:  # noqa: BLE001 - nobody outside of this could answer in Azure's words
             return refusal(_failure(error))
-        except Exception:
-            log.exception("%s %s", request.method, request.service)
-            return refusal(StorageError("InternalError"))
 
 
 def authenticate(request: StorageRequest, account: OpenAccount) -> Access:
@@ -187,10 +184,14 @@ def _meant(request: StorageRequest) -> bool:
     )
 
 
-def _failure(error: OSError | sqlite3.Error) -> StorageError:
+def _failure(error: Exception) -> StorageError:
     """What went wrong below: a full disk is told apart. Azure has no code for it; ServerBusy is the nearest."""
-    full = error.errno in _FULL if isinstance(error, OSError) else "full" in str(error)
+    full = error.errno in _FULL if isinstance(error, OSError) else _database_full(error)
     log.error("storage: %s", error, exc_info=None if full else error)
     if full:
         return StorageError("ServerBusy", "The server is busy: its disk is full. Nothing was changed.")
     return StorageError("InternalError")
+
+
+def _database_full(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error) and "full" in str(error)
