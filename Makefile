@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PARALLEL ?= --numprocesses 3 --dist loadfile
 export PYTHONHASHSEED ?= 0
 
-.PHONY: help quickstart setup test test-full lint fmt bench-build bench-mlflow bench-scale bench-scoring bench-servicebus compatibility lock clean
+.PHONY: help quickstart setup test test-full lint fmt bench-build bench-functions bench-mlflow bench-scale bench-scoring bench-servicebus compatibility lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -47,6 +47,9 @@ fmt: setup  ## format the code
 
 bench-build: setup  ## how fast builds, deployments and start-up are; prints a table
 	$(BIN)/python benchmarks/build.py
+
+bench-functions: setup  ## storage accounts beside Azurite, blob triggers; prints tables
+	$(BIN)/python -m benchmarks.functions
 
 bench-mlflow: setup  ## deploying through MLflow's client beside `mlflow models serve`, with wrk; prints a table
 	$(BIN)/python -m benchmarks.mlflow

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -218,7 +218,7 @@ def measure_list(peer: Peer, count: int) -> None:
     print(f"its {prefixes} folders by delimiter: {1000 * (time.perf_counter() - began):.0f} ms")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -226,7 +226,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=500)
     parser.add_argument("--blobs", type=int, default=100_000)
     parser.add_argument("--threads", type=int, default=4)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="mooring-bench-") as directory:
         home, reference = Path(directory) / "home", Path(directory) / "azurite"
         home.mkdir(mode=0o700)

@@ -61,15 +61,11 @@ def make_package(ws: Workspace, directory: Path, score: str = DOUBLE, **options:
     return made
 
 
-class Storage:
-    """A storage account of a server."""
+class StorageAt:
+    """The storage account that a connection string names."""
 
-    def __init__(self, server: RunningServer, name: str) -> None:
-        answer = server.client.put(f"{GROUP}/storageAccounts/{name}", json={})
-        assert answer.status_code in {200, 201}, answer.text
-        said = server.client.post(f"{GROUP}/storageAccounts/{name}/connectionString").json()
-        self.connection: str = said["connectionString"]
-        self.name = name
+    def __init__(self, connection: str) -> None:
+        self.connection = connection
 
     def call(self, do: Callable[[Blobs], Awaitable[T]]) -> T:
         """What a call of the Blob service gives."""
@@ -111,6 +107,17 @@ class Storage:
             return [base64.b64decode(text).decode() for text in found]
 
         return asyncio.run(peek())
+
+
+class Storage(StorageAt):
+    """A storage account of a server."""
+
+    def __init__(self, server: RunningServer, name: str) -> None:
+        answer = server.client.put(f"{GROUP}/storageAccounts/{name}", json={})
+        assert answer.status_code in {200, 201}, answer.text
+        said = server.client.post(f"{GROUP}/storageAccounts/{name}/connectionString").json()
+        super().__init__(said["connectionString"])
+        self.name = name
 
 
 class App:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -257,6 +258,20 @@ def test_a_wrong_password_is_refused(shell: Shell) -> None:
     said = shell.refused(f"login --service-principal --username someone --password wrong --tenant {tenant}")
     assert "AADSTS7000215" in said
     assert "no token of this server" in said
+
+
+def test_the_example(shell: Shell) -> None:
+    """Azure's article as examples/functions/deploy.sh has it."""
+    folder = shell.folder / "example"
+    shutil.copytree(ROOT / "examples" / "functions", folder)
+    inside = Shell(folder, shell.variables)
+    inside.run(sys.executable, "train.py")
+    location = inside.run(sys.executable, "package_blob.py").stdout.split()[-1]
+    said = inside.run("./deploy.sh", location, seconds=900).stdout
+    answer = json.loads((folder / "sample_input_out.json").read_text())
+    assert len(answer) == 2
+    assert json.dumps(answer) in said
+    inside.az("functionapp delete --name diabetesapp --resource-group myresourcegroup")
 
 
 def test_the_guide(shell: Shell) -> None:

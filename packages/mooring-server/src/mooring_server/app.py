@@ -107,8 +107,8 @@ def create_app(
     init_seconds: float = DEFAULT_INIT_SECONDS,
     bus_place: Place | None = None,
     target: str = "process",
-) -> FastAPI:
-    """The server's application.
+) -> StorageGate:
+    """The server's application: what is for a storage account, and behind it all the rest.
 
     Args:
         home: its data directory; the caller holds its lock.
@@ -190,12 +190,6 @@ def create_app(
     tokens, audit = Tokens(context), AuditLog(home.audit)
     identities = _Identities(context, tokens, workspaces)
     app.add_middleware(Guard, gate=Gate(token, identities.authenticate, Attempts(), audit))
-    app.add_middleware(
-        StorageGate,
-        accounts=storage,
-        signals=context.signals,
-        services={"blob": blob_service, "queue": queue_service},
-    )
     install_error_handlers(app, home.path)
     app.state.stopping = context.signals.stop
 
@@ -228,7 +222,8 @@ def create_app(
     add_arm(app, identities, ArmParts(groups, repositories, accounts, plans, apps, place, bus))
 
     install_openapi(app)
-    return app
+    services = {"blob": blob_service, "queue": queue_service}
+    return StorageGate(app, accounts=storage, signals=context.signals, services=services)
 
 
 class _Identities:

@@ -1,6 +1,7 @@
 """Slow clients meet a deadline; quick ones, and long waits that are the server's, do not."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -78,6 +79,23 @@ def test_headers_have_a_deadline_and_answers_have_none(listener: socket.socket) 
         assert (nothing, half) == (b"", b"")
         assert after.startswith(b"HTTP/1.1 404")
         assert good.endswith(b'"done"')
+
+    serve(listener, scenario)
+
+
+def test_headers_without_an_end_are_refused_and_many_are_not(listener: socket.socket) -> None:
+    async def scenario(port: int) -> None:
+        line = b"X-Padding: %s\r\n" % (b"x" * 1000)
+        many = [b"GET /404 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n", *[line] * 40, b"\r\n"]
+        assert (await answer(port, *many)).startswith(b"HTTP/1.1 404")
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\n")
+        with contextlib.suppress(ConnectionError):  # it is refused in the middle
+            for _ in range(5000):
+                writer.write(line)
+                await writer.drain()
+            assert (await asyncio.wait_for(reader.read(), 30)).startswith(b"HTTP/1.1 400")
+        writer.close()
 
     serve(listener, scenario)
 

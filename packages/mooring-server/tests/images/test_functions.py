@@ -95,6 +95,7 @@ def test_options_get_their_defaults(options: dict[str, Any], expected: dict[str,
     flavor = {"flavor": "functionsApp"}
     assert functions.check_options({**flavor, **options}) == {**flavor, **expected}
     assert functions.check_options({}) is None
+    assert functions.check_options({"flavor": None, "trigger": None}) is None
 
 
 @pytest.mark.parametrize(

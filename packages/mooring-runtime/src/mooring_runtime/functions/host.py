@@ -8,13 +8,16 @@ The supervisor says in its ``sync`` what shall be served::
 and the host says, each time a trigger's state changes::
 
     {"event": "functions", "functions": {name: {"type", "state", "code", "message", "hint"}}}
+
+and what triggers write into the app's log::
+
+    {"event": "log", "message": "..."}
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
@@ -140,7 +143,7 @@ class FunctionHost:
                 Invoker(self._dispatcher, function.name),
                 self._concurrency,
                 report,
-                _log,
+                self._log,
             )
             self._triggers.append(_maker(function)(setup))
             report(TriggerState("Starting"))
@@ -155,8 +158,11 @@ class FunctionHost:
         if self._states.get(function) != said:
             self._states[function] = said
             if state.code:
-                _log(f"function {function}: {state.code}: {state.message}")
+                self._log(f"function {function}: {state.code}: {state.message}")
             self._say("functions", functions=dict(self._states))
+
+    def _log(self, line: str) -> None:
+        self._say("log", message=line)
 
     def _status(self, exchange: Exchange) -> None:
         if not self._keys.opens(exchange, ADMIN):
@@ -187,7 +193,3 @@ def _maker(function: Function) -> MakeTrigger:
 
 def _without_keys(wanted: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return None if wanted is None else {name: value for name, value in wanted.items() if name != "keys"}
-
-
-def _log(line: str) -> None:
-    sys.stderr.write(f"{line}\n")

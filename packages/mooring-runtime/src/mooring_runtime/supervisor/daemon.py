@@ -36,6 +36,7 @@ from mooring_runtime.supervisor.model import (
     StopFront,
     Worker,
 )
+from mooring_runtime.supervisor.records import write_host
 from mooring_runtime.supervisor.sandbox import Sandboxes
 from mooring_runtime.supervisor.spec import Spec, invalid, parse, parse_revision, revision_to_json
 from mooring_runtime.supervisor.worker_process import WorkerProcess
@@ -266,6 +267,9 @@ class Daemon:
         if event == "measure":
             if self._front is not None:
                 self._front.send(status.measured(self._machine, self._memory.rss()))
+            return
+        if event == "log":
+            write_host(self._worker_log, self._machine.spec, str(message["message"]))
             return
         if event == "listening":
             self._machine.front.listening(now)

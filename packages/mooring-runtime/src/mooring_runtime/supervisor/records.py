@@ -16,11 +16,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from mooring_runtime.supervisor.logs import MAX_LINE, TAIL_BYTES, timestamp
+from mooring_runtime.supervisor.logs import MAX_LINE, TAIL_BYTES, RotatingLog, timestamp
+from mooring_runtime.supervisor.spec import Spec
 from mooring_runtime.worker.records import HEAD, PAGE, SIGN, TAIL
 
 _SIGN = SIGN.encode()
 _KEPT = ("level", "logger")
+
+
+def write_host(log: RotatingLog, spec: Spec | None, message: str) -> None:
+    """Writes what the function host says of its triggers between the lines of the workers, in their form."""
+    lines = message.splitlines()
+    if spec is None or not spec.revision.json_logs:
+        log.write([line.encode("utf-8", "replace") for line in lines])
+        return
+    facts = {"time": timestamp(), "stream": "stderr", "worker": None, "revision": spec.revision.id}
+    log.append([json.dumps({**facts, "request_id": None, "message": line}).encode() for line in lines])
 
 
 class CurrentRequest:

@@ -47,6 +47,8 @@ class ContainerSpec:
         user: ``uid:gid``; never 0.
         network: ``none``, or ``default`` for the engine's.
         labels: of the container, beside those that tell whose it is.
+        script_root: of a function app: where its host, which is outside, finds what the image has in
+            ``AzureWebJobsScriptRoot``.
     """
 
     engine: str
@@ -54,6 +56,7 @@ class ContainerSpec:
     user: str
     network: str = "default"
     labels: Mapping[str, str] = field(default_factory=dict)
+    script_root: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

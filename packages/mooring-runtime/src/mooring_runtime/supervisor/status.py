@@ -200,8 +200,9 @@ def functions_of(spec: Spec, revision: RevisionSpec) -> dict[str, Any] | None:
     """What the front's function host shall serve (`mooring_runtime.functions.host`)."""
     if spec.functions is None or SCRIPT_ROOT not in revision.env:
         return None
+    outside = revision.container.script_root if revision.container is not None else None
     return {
-        "script_root": revision.env[SCRIPT_ROOT],
+        "script_root": outside or revision.env[SCRIPT_ROOT],
         "settings": dict(revision.env),
         "host_id": spec.functions.host_id,
         "keys": dict(spec.functions.keys),

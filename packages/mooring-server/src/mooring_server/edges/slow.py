@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 # A request's line and headers have to be there within this time after the connection (or the last answer).
 HEADER_SECONDS = 15.0
+# A request's line and headers that are still not complete at this size are refused.
+MAX_HEAD = 64 * 1024
 # A body may pause this long altogether, plus what it takes at the slowest rate that is served.
 BODY_SECONDS = 30.0
 MIN_BYTES_PER_SECOND = 1024
@@ -38,7 +41,7 @@ class Patience:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            message = await asyncio.wait_for(self._receive(), max(0.0, allowed - self._waited))
+            message = await _within(max(0.0, allowed - self._waited), self._receive)
         except (TimeoutError, asyncio.TimeoutError):
             raise HTTPException(408) from None
         self._waited += loop.time() - began
@@ -47,11 +50,22 @@ class Patience:
         return message
 
 
-class HttpProtocol(H11Protocol):
-    """uvicorn's protocol, with a deadline for headers, which it lacks; their size it bounds (64 KiB)."""
+async def _within(seconds: float, receive: Receive) -> Message:
+    """What ``receive`` gives, if it does so in time."""
+    if sys.version_info >= (3, 11):
+        # Without a task for each part, which is what `wait_for` makes before 3.12.
+        async with asyncio.timeout(seconds):
+            return await receive()
+    return await asyncio.wait_for(receive(), seconds)
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, with bounds for the time and the size of headers, which it lacks."""
 
     header_seconds = HEADER_SECONDS
     _deadline: asyncio.TimerHandle | None = None
+    # Bytes since the request's beginning while its head is not complete; None otherwise.
+    _head: int | None = None
 
     def connection_made(self, transport: Any) -> None:
         """A client has connected."""
@@ -62,6 +76,26 @@ class HttpProtocol(H11Protocol):
         """It is gone."""
         self._forget_deadline()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Something came."""
+        before = self._head
+        super().data_received(data)
+        if before is None or self._head is None:
+            return
+        self._head += len(data)
+        if self._head > MAX_HEAD and not self.transport.is_closing():
+            self.send_400_response("The request's headers are too large.")
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self._head = 0
+
+    def on_headers_complete(self) -> None:
+        """Its head is there."""
+        self._head = None
+        super().on_headers_complete()
 
     def on_response_complete(self) -> None:
         """The next request may come on this connection."""

@@ -81,6 +81,7 @@ def check_options(options: Mapping[str, Any] | None) -> dict[str, str] | None:
     Raises:
         InvalidRequest: ``FunctionOptionInvalid``.
     """
+    options = {name: value for name, value in (options or {}).items() if value is not None}
     if not options:
         return None
     trigger = options.get("trigger")
@@ -92,11 +93,7 @@ def check_options(options: Mapping[str, Any] | None) -> dict[str, str] | None:
     if options.get("flavor") != "functionsApp" or trigger not in known:
         raise _invalid(f"There is no trigger {trigger!r} of flavor {options.get('flavor')!r}.", str(trigger))
     names = known[trigger]
-    given = {
-        name: value
-        for name, value in options.items()
-        if name not in {"flavor", "trigger"} and value is not None
-    }
+    given = {name: value for name, value in options.items() if name not in {"flavor", "trigger"}}
     unknown = sorted(set(given) - set(names))
     if unknown:
         raise _invalid(f"Invalid option {unknown[0]} for trigger {trigger}.", unknown[0])

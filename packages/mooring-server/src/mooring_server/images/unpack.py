@@ -134,6 +134,25 @@ class Unpacker:
             folders=(root, environment, *models.values()),
         )
 
+    def site(self, manifest_digest: str) -> Path:
+        """The function app of an image, for the host beside its containers; nothing else of it is unpacked.
+
+        Raises:
+            NotFound: code ``BlobNotFound``.
+            PhaseFailed: codes ``LayerUnsafe``, ``LayerTooLarge``, ``LayerDamaged``.
+            MooringError: code ``DiskFull``.
+        """
+        with self._pruning:
+            manifest = load_manifest(self._store, manifest_digest)
+
+        def fill(folder: Path) -> None:
+            extractor = Extractor(folder)
+            for layer in manifest["layers"]:
+                if _kind(layer) == "functions":
+                    extractor.extract(self._store.path(layer["digest"]))
+
+        return self._once("sites", parse_digest(manifest_digest), fill) / functions.ROOT.lstrip("/")
+
     def prune(self, keep: Callable[[], Collection[str]]) -> int:
         """Remove what none of these images uses; how many directories went.
 
@@ -148,7 +167,7 @@ class Unpacker:
         with self._scratch.directory() as folder, self._pruning:
             kept = self._kept(keep())
             # Links before what they point to, and a rename first: nobody sees half a directory.
-            for group in ("images", "models", "envs"):
+            for group in ("images", "sites", "models", "envs"):
                 for path in sorted((self._root / group).glob("*")):
                     if f"{group}/{path.name.partition('-')[0]}" not in kept:
                         path.rename(folder / f"{group}-{path.name}")
@@ -161,7 +180,7 @@ class Unpacker:
             manifest = load_manifest(self._store, digest)
             config = json.loads(self._store.read(manifest["config"]["digest"]))
             pairs = list(zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True))
-            kept.add(f"images/{parse_digest(digest)}")
+            kept |= {f"{group}/{parse_digest(digest)}" for group in ("images", "sites")}
             kept.add(f"envs/{_environment_key(pairs)}")
             kept |= {f"models/{parse_digest(diff)}" for layer, diff in pairs if _kind(layer) == "model"}
         return kept

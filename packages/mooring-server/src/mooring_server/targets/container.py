@@ -33,7 +33,7 @@ class ContainerTarget(SupervisedTarget):
     Args:
         root: the services' directories.
         store: where images are.
-        unpacker: for what services that ran as processes before have left.
+        unpacker: for the function host's part of function apps, and what services that ran as processes have left.
         find_engine: where containers run; asked each time, since engines are started, stopped and replaced.
         host: the address that fronts listen on.
         network: ``none`` for containers without, else the engine's default.
@@ -103,6 +103,7 @@ class ContainerTarget(SupervisedTarget):
                 "user": f"{oci.USER}:{oci.USER}",
                 "network": self._network,
                 "labels": {LABEL_HOME: self._home},
+                "script_root": str(self._unpacker.site(spec.image_digest)) if spec.functions else None,
             },
         }
 

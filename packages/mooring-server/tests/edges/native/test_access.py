@@ -24,7 +24,7 @@ def all_routes(router: Any) -> Iterator[Any]:
 
 
 def test_every_route_is_guarded_but_the_registry_and_the_description(tmp_path: Path) -> None:
-    app = create_app(Home.open(tmp_path / "home"), token="t", address="127.0.0.1:1")
+    app = create_app(Home.open(tmp_path / "home"), token="t", address="127.0.0.1:1").app
     routes = list(all_routes(app))
     others = sorted(route.path for route in routes if not isinstance(route, GuardedRoute))
     assert others == ["/mooring/v1/openapi.json", "/v2", "/v2/{path:path}"]

@@ -9,6 +9,7 @@ import typer
 
 import mooring
 from mooring.cli import (
+    acr,
     az_setup,
     backup,
     base,
@@ -76,6 +77,7 @@ app.add_typer(servicebus.app, name="servicebus")
 base.add(app)
 app.add_typer(storage.app, name="storage")
 app.add_typer(functionapp.app, name="functionapp")
+app.add_typer(acr.app, name="acr")
 resources.add(app)
 token.add(app)
 az_setup.add(app)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mooring.sdk.deploying_models import model_ids_of
-from mooring.sdk.errors import invalid, not_available
+from mooring.sdk.errors import invalid
 from mooring.sdk.inference_config import InferenceConfig
 from mooring.sdk.model_package import REPOSITORY, ModelPackage
 from mooring.sdk.types import JSON
@@ -40,7 +40,7 @@ def package(
         workspace: where.
         models: `Model` objects or ids; may be empty.
         inference_config: entry script and `Environment`.
-        generate_dockerfile: not available yet.
+        generate_dockerfile: the folder of `ModelPackage.save` is what is wanted; the image is made as well.
         functions_enabled: whether it is for a function app; else ``trigger`` is passed over, as in Azure.
         trigger: ``HTTP_TRIGGER``, ``BLOB_TRIGGER`` or ``SERVICE_BUS_QUEUE_TRIGGER``.
         kwargs: ``auth_level`` (``anonymous``, ``function`` or ``admin``) for HTTP; ``input_path`` and ``output_path``
@@ -58,15 +58,13 @@ def package(
             code="EnvironmentMissing",
             hint="Give InferenceConfig(entry_script=..., environment=Environment(...)).",
         )
-    if generate_dockerfile:
-        raise not_available(
-            "generate_dockerfile", "Without it an image is built, whose location can be pulled."
-        )
     source = inference_config.source(REPOSITORY, workspace)
     request = source.request(workspace.mooring, model_ids_of(workspace, models))
-    return ModelPackage.create(
+    made = ModelPackage.create(
         workspace, {**request, "deployedApiOptions": options}, inference_config.environment
     )
+    made.package_type = "Dockerfile" if generate_dockerfile else "DockerImage"
+    return made
 
 
 def package_http(
@@ -96,7 +94,7 @@ def package_blob(
         workspace: where.
         models: `Model` objects or ids.
         inference_config: entry script and `Environment`.
-        generate_dockerfile: not available yet.
+        generate_dockerfile: see `package`.
         input_path: container and name of the blobs, with placeholders: ``input/{blobname}.json``.
         output_path: where the results go, with the same placeholders: ``output/{blobname}_out.json``.
     """

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from mooring_server.domain.storage.errors import StorageError
 from mooring_server.domain.storage.request import StorageRequest
@@ -47,14 +48,15 @@ def check(request: StorageRequest, keys: Sequence[bytes], now: datetime) -> None
             f"The account name {name[:100]!r} in the Authorization header is not the one in the path."
         )
     offered = given.encode("utf-8", "surrogatepass")
-    signed = list(strings_to_sign(request))
-    # All are always compared, so that time tells nothing of which key was nearly right.
-    matches = [hmac.compare_digest(offered, sign(key, text).encode()) for text in signed for key in keys]
-    if not any(matches):
-        raise _failed(
-            f"The MAC signature found in the HTTP request is not the same as any computed signature. "
-            f"Server used following string to sign: {signed[0]!r}."
-        )
+    signed = []
+    for text in strings_to_sign(request):
+        signed.append(text)
+        if any(hmac.compare_digest(offered, sign(key, text).encode()) for key in keys):
+            return
+    raise _failed(
+        f"The MAC signature found in the HTTP request is not the same as any computed signature. "
+        f"Server used following string to sign: {signed[0]!r}."
+    )
 
 
 def sign(key: bytes, text: str) -> str:
@@ -97,14 +99,24 @@ def _service_order(name: str) -> tuple[list[int], str]:
     return [_ORDER.get(char, 0) for char in re.sub("[-']", "", name)], name
 
 
+# Callers sign many requests within a second.
+@lru_cache(maxsize=64)
+def _parse_date(text: str) -> datetime:
+    """A date header.
+
+    Raises:
+        ValueError: it is none.
+    """
+    date = parsedate_to_datetime(text)
+    return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
+
+
 def _check_date(request: StorageRequest, now: datetime) -> None:
     text = request.header("x-ms-date") or request.header("date")
     if not text:
         raise StorageError("AuthenticationFailed", AuthenticationErrorDetail="The request has no date.")
     try:
-        date = parsedate_to_datetime(text)
-        date = date if date.tzinfo else date.replace(tzinfo=timezone.utc)
-        near = abs(now - date) <= SKEW
+        near = abs(now - _parse_date(text)) <= SKEW
     except (ValueError, OverflowError):
         raise _failed(f"The date header {text[:100]!r} is not an RFC 1123 date.") from None
     if not near:

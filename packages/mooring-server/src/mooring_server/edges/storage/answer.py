@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import formatdate
+from functools import lru_cache
 from xml.sax.saxutils import escape
 
 from starlette.types import Receive, Send
@@ -63,6 +64,11 @@ def clean(text: str) -> str:
 
 def http_date(at: float) -> str:
     """RFC 1123."""
+    return _http_date(int(at))
+
+
+@lru_cache(maxsize=1024)
+def _http_date(at: int) -> str:
     return formatdate(at, usegmt=True)
 
 

@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
 from urllib.parse import unquote
 
+from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from mooring_server.domain.storage import sas, sharedkey
 from mooring_server.domain.storage.access import FULL, Access
@@ -60,7 +61,7 @@ class RequestBody:
 
 
 class StorageGate:
-    """ASGI middleware.
+    """The outermost ASGI application, so that a small blob does not pay for what stands before the other APIs.
 
     Args:
         app: gets all that is not for an account.
@@ -70,9 +71,9 @@ class StorageGate:
     """
 
     def __init__(
-        self, app: ASGIApp, accounts: OpenAccounts, signals: Signals, services: dict[str, Service]
+        self, app: FastAPI, accounts: OpenAccounts, signals: Signals, services: dict[str, Service]
     ) -> None:
-        self._app = app
+        self.app = app
         self._accounts = accounts
         self._signals = signals
         self._services = services
@@ -80,12 +81,12 @@ class StorageGate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         first = scope["raw_path"].decode("latin-1")[1:].partition("/")[0]
         name = first.removesuffix(QUEUE)
         if name in RESERVED or not is_account_name(name):
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         account = self._accounts.get(name) or await run_in_threadpool(self._accounts.open, name)
         request = _request(scope, name, "queue" if first != name else "blob", first)
@@ -96,7 +97,7 @@ class StorageGate:
                 )
                 await send_answer(refusal(missing), request, receive, send)
             else:
-                await self._app(scope, receive, send)
+                await self.app(scope, receive, send)
             return
         body = RequestBody(Patience(receive))
         answer = await self._answer(request, account, body)
@@ -123,7 +124,7 @@ class StorageGate:
             answer = refusal(StorageError("InvalidInput", "The request's body came too slowly.", status=408))
             answer.headers.append(("connection", "close"))
             return answer
-        except (OSError, sqlite3.Error) as error:
+        except Exception as error:  # noqa: BLE001 - nobody outside of this could answer in Azure's words
             return refusal(_failure(error))
 
 
@@ -183,10 +184,14 @@ def _meant(request: StorageRequest) -> bool:
     )
 
 
-def _failure(error: OSError | sqlite3.Error) -> StorageError:
+def _failure(error: Exception) -> StorageError:
     """What went wrong below: a full disk is told apart. Azure has no code for it; ServerBusy is the nearest."""
-    full = error.errno in _FULL if isinstance(error, OSError) else "full" in str(error)
+    full = error.errno in _FULL if isinstance(error, OSError) else _database_full(error)
     log.error("storage: %s", error, exc_info=None if full else error)
     if full:
         return StorageError("ServerBusy", "The server is busy: its disk is full. Nothing was changed.")
     return StorageError("InternalError")
+
+
+def _database_full(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error) and "full" in str(error)
