@@ -34,6 +34,7 @@ from mooring_server.edges.native import function_apps as function_edge
 from mooring_server.edges.native import images as image_edge
 from mooring_server.edges.native import models as model_edge
 from mooring_server.edges.native import operations as operation_edge
+from mooring_server.edges.native import registries as registry_edge
 from mooring_server.edges.native import server as server_edge
 from mooring_server.edges.native import service_bus as bus_edge
 from mooring_server.edges.native import services as service_edge
@@ -71,6 +72,7 @@ from mooring_server.services.storage.accounts import StorageAccounts
 from mooring_server.services.storage.open_accounts import OpenAccounts
 from mooring_server.services.tokens import Tokens
 from mooring_server.services.webservices import SCOPES, Webservices
+from mooring_server.services.workspace_registries import WorkspaceRegistries
 from mooring_server.services.workspaces import Workspaces
 from mooring_server.settings import (
     Collection,
@@ -207,6 +209,7 @@ def create_app(
         token_edge.routes(tokens, audit),
         check_edge.routes(home, context.db),
         workspace_edge.routes(workspaces),
+        registry_edge.routes(WorkspaceRegistries(context)),
         mlflow_edge.routes(workspaces, tracking, external_tracking(os.environ)),
         model_edge.blob_routes(workspaces, store),
         model_edge.model_routes(Models(context)),

@@ -16,6 +16,7 @@ from mooring.cli import (
     functionapp,
     image,
     model,
+    registry,
     resources,
     serve,
     server,
@@ -74,6 +75,7 @@ app.add_typer(environment.app, name="environment")
 app.add_typer(image.app, name="image")
 app.add_typer(servicebus.app, name="servicebus")
 base.add(app)
+app.add_typer(registry.app, name="registry")
 app.add_typer(storage.app, name="storage")
 app.add_typer(functionapp.app, name="functionapp")
 resources.add(app)
