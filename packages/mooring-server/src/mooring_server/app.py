@@ -20,7 +20,7 @@ from mooring_server.controllers.runner import Runner
 from mooring_server.controllers.webservices import ServiceController
 from mooring_server.domain.access import Principal
 from mooring_server.domain.init_timeout import DEFAULT_INIT_SECONDS
-from mooring_server.edges.arm import TOKEN_USER, ArmParts, add_arm, registry_of_token
+from mooring_server.edges.arm import ArmParts, add_arm, registry_of_token
 from mooring_server.edges.attempts import Attempts
 from mooring_server.edges.audit import AuditLog
 from mooring_server.edges.blob.changes import signal
@@ -67,7 +67,7 @@ from mooring_server.services.registries import Registries
 from mooring_server.services.repositories import Repositories
 from mooring_server.services.resource_groups import ResourceGroups
 from mooring_server.services.service_bus import ServiceBus
-from mooring_server.services.sign_ins import SignIns
+from mooring_server.services.sign_ins import TOKEN_USER, SignIns
 from mooring_server.services.storage.accounts import StorageAccounts
 from mooring_server.services.storage.open_accounts import OpenAccounts
 from mooring_server.services.tokens import Tokens
