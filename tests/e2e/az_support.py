@@ -1,4 +1,4 @@
-"""The real `az`, in an environment of its own."""
+"""The real `az`, and other peers, in environments of their own."""
 
 from __future__ import annotations
 
@@ -18,11 +18,16 @@ MOORING = str(Path(sys.executable).with_name("mooring"))
 
 
 def az_folder() -> Path:
-    """Where `az` is; installed once (700 MB), kept below the user's cache."""
-    key = sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    """Where `az` is; installed once (700 MB)."""
+    return environment("az", REQUIREMENTS)
+
+
+def environment(name: str, requirements: Path) -> Path:
+    """The folder with the programs of requirements that are installed once and kept below the user's cache."""
+    key = sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mooring-tests"
     cache.mkdir(parents=True, exist_ok=True)
-    folder = cache / f"az-{key}"
+    folder = cache / f"{name}-{key}"
     with (cache / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "complete").exists():
@@ -32,7 +37,7 @@ def az_folder() -> Path:
             subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
             install = [uv, "pip", "install", "--quiet", "--require-hashes"]
             python = str(folder / "bin" / "python")
-            subprocess.run([*install, "-r", str(REQUIREMENTS), "--python", python], check=True)
+            subprocess.run([*install, "-r", str(requirements), "--python", python], check=True)
             (folder / "complete").touch()
     return folder / "bin"
 

@@ -104,6 +104,9 @@ def test_a_model_answers_blobs(shell: Shell, group: str) -> None:
     assert credentials["username"] == registry
     assert [password["name"] for password in credentials["passwords"]] == ["password", "password2"]
     password = credentials["passwords"][0]["value"]
+    renewed = shell.az(f"acr credential renew --name {registry} --password-name password2")
+    assert renewed["passwords"][0]["value"] == password
+    assert renewed["passwords"][1]["value"] != credentials["passwords"][1]["value"]
     server = shell.az(f"acr show --name {registry}")["loginServer"]
     tags = shell.az(f"acr repository show-tags --repository package --name {registry}")
     tag = next(tag for tag in tags if len(tag) == 14)  # 20190827195524

@@ -20,7 +20,7 @@ from mooring_server.controllers.runner import Runner
 from mooring_server.controllers.webservices import ServiceController
 from mooring_server.domain.access import Principal
 from mooring_server.domain.init_timeout import DEFAULT_INIT_SECONDS
-from mooring_server.edges.arm import TOKEN_USER, ArmParts, add_arm, registry_of_token
+from mooring_server.edges.arm import ArmParts, add_arm, registry_of_token
 from mooring_server.edges.attempts import Attempts
 from mooring_server.edges.audit import AuditLog
 from mooring_server.edges.blob.changes import signal
@@ -34,6 +34,7 @@ from mooring_server.edges.native import function_apps as function_edge
 from mooring_server.edges.native import images as image_edge
 from mooring_server.edges.native import models as model_edge
 from mooring_server.edges.native import operations as operation_edge
+from mooring_server.edges.native import registries as registry_edge
 from mooring_server.edges.native import server as server_edge
 from mooring_server.edges.native import service_bus as bus_edge
 from mooring_server.edges.native import services as service_edge
@@ -66,11 +67,12 @@ from mooring_server.services.registries import Registries
 from mooring_server.services.repositories import Repositories
 from mooring_server.services.resource_groups import ResourceGroups
 from mooring_server.services.service_bus import ServiceBus
-from mooring_server.services.sign_ins import SignIns
+from mooring_server.services.sign_ins import TOKEN_USER, SignIns
 from mooring_server.services.storage.accounts import StorageAccounts
 from mooring_server.services.storage.open_accounts import OpenAccounts
 from mooring_server.services.tokens import Tokens
 from mooring_server.services.webservices import SCOPES, Webservices
+from mooring_server.services.workspace_registries import WorkspaceRegistries
 from mooring_server.services.workspaces import Workspaces
 from mooring_server.settings import (
     Collection,
@@ -202,6 +204,7 @@ def create_app(
         token_edge.routes(tokens, audit),
         check_edge.routes(home, context.db),
         workspace_edge.routes(workspaces),
+        registry_edge.routes(WorkspaceRegistries(context)),
         mlflow_edge.routes(workspaces, tracking, external_tracking(os.environ)),
         model_edge.blob_routes(workspaces, store),
         model_edge.model_routes(Models(context)),

@@ -241,7 +241,7 @@ def allowed_imports(variables: Mapping[str, str]) -> frozenset[str]:
     if wrong is not None:
         raise MooringError(
             "SettingInvalid",
-            f"MOORING_ALLOWED_IMPORTS must be names like builtins.getattr with commas between them, not {wrong!r}.",
+            f"MOORING_ALLOWED_IMPORTS must be names like operator.attrgetter with commas between them, not {wrong!r}.",
             hint="Correct it or unset it.",
             phase="Start",
         )

@@ -31,13 +31,18 @@ def test_the_ordinary_way() -> None:
         assert progress.state is OperationState.RUNNING
     progress = progress.succeed(9)
     assert progress.state is OperationState.SUCCEEDED
-    assert states(progress) == ["Succeeded"] * 5
+    assert states(progress) == ["Succeeded"] * len(PLANS["BuildAndDeploy"])
     assert progress.phases[-1].ended == 9
 
 
 def test_phases_that_were_not_needed_are_skipped() -> None:
     progress = Progress.plan("BuildAndDeploy").enter("Unpack", 1)
-    assert states(progress) == ["Skipped", "Skipped", "Running", "Pending", "Pending"]
+    assert states(progress) == ["Skipped", "Skipped", "Skipped", "Running", "Pending", "Pending"]
+
+
+def test_phases_that_will_not_be_are_not_there() -> None:
+    progress = Progress.plan("CreateImage", without=("Push",))
+    assert [phase.name for phase in progress.phases] == ["Resolve", "Build"]
 
 
 def test_a_reconciler_that_starts_over_changes_nothing() -> None:
@@ -69,7 +74,7 @@ def test_an_operation_does_not_wait_for_ever_to_begin() -> None:
     assert waiting.expire(WAITING_DEADLINE - 1, 0) is None
     expired = waiting.expire(WAITING_DEADLINE, 0)
     assert expired is not None
-    assert (expired.state, states(expired)) == (OperationState.TIMED_OUT, ["Skipped"] * 5)
+    assert (expired.state, states(expired)) == (OperationState.TIMED_OUT, ["Skipped"] * len(waiting.phases))
     assert expired.error is not None
     assert (expired.error["code"], expired.error["phase"]) == ("PhaseTimeout", "Resolve")
 

@@ -193,6 +193,92 @@ def test_honest_pickles_are_not_dangerous(tmp_path: Path) -> None:
         assert (pickled.dangerous, pickled.incomplete) == ({}, "")
 
 
+class Outer:
+    """With a class in it, and methods."""
+
+    class Inner:
+        """Pickled by a path with a dot."""
+
+    @classmethod
+    def made(cls) -> Outer:
+        return cls()
+
+    def tokens(self, text: str) -> list[str]:
+        return text.split()
+
+
+def test_honest_pickles_with_getattr(tmp_path: Path) -> None:
+    import functools
+    import re
+
+    one = Outer()
+    values: list[Any] = [
+        *(one.tokens, one.tokens, Outer.made, Outer.Inner, Outer.Inner(), "abc".split, [1].append),
+        *(functools.partial(one.tokens, "a b"), CountVectorizer(tokenizer=re.compile("x").findall)),
+        *(np.random.default_rng(0).normal, np.add.reduce, {}.get, np.add, np.linalg.norm),
+    ]
+    for protocol in range(6):
+        for value in (values, *values):
+            pickled = found(tmp_path, pickle.dumps(value, protocol))
+            assert (pickled.dangerous, pickled.incomplete) == ({}, ""), (value, protocol)
+    joblib.dump([np.zeros(3), one.tokens, np.ones(3)], tmp_path / "m.joblib")
+    assert scan("m.joblib", tmp_path / "m.joblib").dangerous == {}  # type: ignore[union-attr]
+
+
+def _text(text: str) -> bytes:
+    return b"\x8c" + bytes([len(text)]) + text.encode()
+
+
+def _name(module: str, name: str) -> bytes:
+    return _text(module) + _text(name) + b"\x93"
+
+
+GETATTR = _name("builtins", "getattr")
+REACHED = GETATTR + b"}" + _text("update") + b"\x86R"  # getattr({}, "update")
+HOSTILE = {
+    "an object's insides": GETATTR + b"}" + _text("__class__") + b"\x86R.",
+    "a function's globals": GETATTR + b"}" + _text("func_globals") + b"\x86R.",
+    "a module in an object": GETATTR + b"}" + _text("_os") + b"\x86R.",
+    "a program": GETATTR + GETATTR + b"}" + _text("x") + b"\x86R" + _text("system") + b"\x86R.",
+    "what was reached is called": REACHED + b")R.",
+    "what was reached is called from the memo": REACHED + b"\x940h\x00)R.",
+    "what was reached is called as a class": REACHED + b")\x81.",
+    "what was reached is called as an object's class": b"(" + REACHED + b"o.",
+    "somebody else calls it": _name("builtins", "map") + REACHED + b"]\x86R.",
+    "a partial of it is called": _name("functools", "partial") + REACHED + b"\x85R)R.",
+    "getattr alone": GETATTR + b".",
+    "getattr handed over": _name("functools", "partial") + GETATTR + b"\x85R.",
+    "getattr twice": REACHED + b"\x94" + GETATTR + b".",
+    "getattr from the memo": GETATTR + b"\x94}" + _text("x") + b"\x86Rh\x00\x86.",
+    "getattr doubled": GETATTR + b"2}" + _text("x") + b"\x86R.",
+    "a computed name": GETATTR + b"}]\x86R.",
+    "a name of before": GETATTR + b"}]" + _text("x") + b"\x86\x86R.",
+    "three arguments": GETATTR + b"(}" + _text("x") + b"NtR.",
+    "an instance": b"(}S'update'\nibuiltins\ngetattr\n.",
+    "of something imported": GETATTR + _name("random", "Random") + _text("_os") + b"\x86R.",
+    "in the middle": REACHED + b"\x94",
+}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_pickles_with_getattr(tmp_path: Path, hostile: str) -> None:
+    assert "builtins.getattr" in found(tmp_path, b"\x80\x04" + HOSTILE[hostile]).dangerous
+
+
+def test_what_getattr_reaches_of_something_imported_is_an_import(tmp_path: Path) -> None:
+    data = b"\x80\x04" + GETATTR + _name("numpy", "ndarray") + _text("tofile") + b"\x86R."
+    assert "numpy.ndarray.tofile" in found(tmp_path, data).imports
+    data = data.replace(_name("numpy", "ndarray"), _name("some", "library")).replace(b"\x06tofile", b"\x02os")
+    assert set(found(tmp_path, data).dangerous) == {"builtins.getattr"}
+
+
+def test_a_getattr_that_the_memo_forgets_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = b"\x80\x04" + GETATTR + b"\x94}" + _text("x") + b"\x86R."
+    assert found(tmp_path, data).dangerous == {}
+    monkeypatch.setattr(memo, "_MOST_OBJECTS", 0)
+    assert set(found(tmp_path, data).dangerous) == {"builtins.getattr"}
+
+
 def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "MOST_INFLATED", 3 << 20)
     joblib.dump(np.zeros(1 << 20), tmp_path / "bomb", compress=9)

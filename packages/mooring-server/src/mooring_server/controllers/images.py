@@ -15,6 +15,7 @@ from mooring_server.images.types import Builder, BuiltImage
 from mooring_server.services.context import Context
 from mooring_server.services.images import build_request
 from mooring_server.services.operations import OperationReporter, Operations, advance
+from mooring_server.services.workspace_registries import deliver, delivery
 from mooring_server.store.tables import Image, Service, now
 
 log = logging.getLogger(__name__)
@@ -44,13 +45,16 @@ class ImageController:
             operation = image.operation_id
             reporter = OperationReporter(self._operations, operation, lambda: self._operation(key))
             try:
-                request = build_request(session, self._context.store, image)
+                request, to = build_request(session, self._context.store, image), delivery(image)
             except MooringError as error:
                 self._record(key, operation, error)
                 return None
         outcome: BuiltImage | MooringError
+        pushed = ""
         try:
             outcome = self._builder.build(request, reporter)
+            if to is not None:
+                pushed = deliver(self._context.store, outcome, to, reporter)
         except MooringError as error:
             outcome = error
         except Exception as error:
@@ -60,7 +64,7 @@ class ImageController:
             reporter.flush()
         except MooringError as error:
             outcome = error
-        self._record(key, operation, outcome)
+        self._record(key, operation, outcome, pushed)
         return None
 
     def _operation(self, key: int) -> str | None:
@@ -69,7 +73,7 @@ class ImageController:
             image = session.get(Image, key)
             return image.operation_id if image is not None and image.state == "Running" else None
 
-    def _record(self, key: int, operation: str, outcome: BuiltImage | MooringError) -> None:
+    def _record(self, key: int, operation: str, outcome: BuiltImage | MooringError, pushed: str = "") -> None:
         """Write the outcome; the image may have been deleted, or its operation timed out, meanwhile."""
         with self._context.db.write() as session:
             image = session.get(Image, key)
@@ -82,6 +86,8 @@ class ImageController:
                 image.state, image.digest = "Succeeded", outcome.digest
                 image.built = {k: v for k, v in asdict(outcome).items() if k != "digest"}
                 image.built["changes"] = list(outcome.changes)
+                if pushed:
+                    image.built["pushed"] = pushed
             if not image.implicit:  # the operation of an implicit image is its service's
                 at = time.time()
                 advance(

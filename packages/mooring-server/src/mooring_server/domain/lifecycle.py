@@ -10,7 +10,7 @@ Every non-terminal phase carries a deadline, so that no operation can stay `Runn
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
@@ -37,7 +37,7 @@ class OperationState(str, Enum):
 
 # Seconds. Resolve and Build wait for the package index; Init is the user's model loading.
 PHASE_DEADLINES: Mapping[str, float] = MappingProxyType(
-    {"Resolve": 600, "Build": 3600, "Unpack": 600, "Start": 60, "Init": 300, "Delete": 60}
+    {"Resolve": 600, "Build": 3600, "Push": 3600, "Unpack": 600, "Start": 60, "Init": 300, "Delete": 60}
 )
 
 # Seconds an operation may wait for its first phase: while others build, which have deadlines of their own.
@@ -45,8 +45,8 @@ WAITING_DEADLINE = 7200.0
 
 PLANS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "CreateImage": ("Resolve", "Build"),
-        "BuildAndDeploy": ("Resolve", "Build", "Unpack", "Start", "Init"),
+        "CreateImage": ("Resolve", "Build", "Push"),
+        "BuildAndDeploy": ("Resolve", "Build", "Push", "Unpack", "Start", "Init"),
         "Deploy": ("Unpack", "Start", "Init"),
         "Delete": ("Delete",),
     }
@@ -78,12 +78,20 @@ class Progress:
     error: Mapping[str, Any] | None = None
 
     @classmethod
-    def plan(cls, name: str, deadlines: Mapping[str, float] | None = None) -> Progress:
-        """A new operation with the phases of ``PLANS[name]``; ``deadlines`` replace those of `PHASE_DEADLINES`."""
+    def plan(
+        cls, name: str, deadlines: Mapping[str, float] | None = None, without: Collection[str] = ()
+    ) -> Progress:
+        """A new operation.
+
+        Args:
+            name: its phases are those of ``PLANS[name]``.
+            deadlines: replace those of `PHASE_DEADLINES`.
+            without: phases that it will not have.
+        """
         allowed = {**PHASE_DEADLINES, **(deadlines or {})}
         return cls(
             OperationState.NOT_STARTED,
-            tuple(Phase(p, deadline_seconds=allowed[p]) for p in PLANS[name]),
+            tuple(Phase(p, deadline_seconds=allowed[p]) for p in PLANS[name] if p not in without),
         )
 
     @property

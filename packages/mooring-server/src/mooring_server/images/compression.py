@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import IO, Any, BinaryIO, Protocol, cast
 
 from isal import igzip, isal_zlib
 from isal.igzip_lib import IsalError
@@ -95,16 +96,28 @@ def opened(path: Path, limit: int) -> Iterator[BinaryIO]:
     Raises:
         PhaseFailed: code ``LayerTooLarge``, while it is read.
     """
-    with path.open("rb") as file:
-        magic = file.read(4)
-        file.seek(0)
-        packed: Any = file
-        if magic[:2] == b"\x1f\x8b":
-            packed = cast("Any", igzip).open(file, "rb")
-        elif magic == b"\x28\xb5\x2f\xfd":
-            packed = zstd.open(file, "rb")
-        with packed:
-            yield cast("BinaryIO", _Limited(packed, path.name, limit))
+    with path.open("rb") as file, unpacking(file, path.name, limit) as stream:
+        yield stream
+
+
+@contextmanager
+def unpacking(file: IO[bytes], name: str, limit: int) -> Iterator[BinaryIO]:
+    """As `opened`, of a file that is open; it is closed afterwards."""
+    kind = packing(file)
+    packed: Any = file
+    if kind == GZIP:
+        packed = cast("Any", igzip).open(file, "rb")
+    elif kind == ZSTD:
+        packed = zstd.open(file, "rb")
+    with packed:
+        yield cast("BinaryIO", _Limited(packed, name, limit))
+
+
+def packing(file: IO[bytes]) -> str | None:
+    """The media type of a layer that begins where the file stands; None for one that is not packed."""
+    magic = file.read(4)
+    file.seek(-len(magic), os.SEEK_CUR)
+    return GZIP if magic[:2] == b"\x1f\x8b" else ZSTD if magic == b"\x28\xb5\x2f\xfd" else None
 
 
 class _Limited:
@@ -138,12 +151,14 @@ def too_large(name: str, what: str) -> PhaseFailed:
     )
 
 
-def damaged(blob: Path, error: Exception, hint: str = "Build the image again.") -> PhaseFailed:
+def damaged(
+    blob: Path, error: Exception, hint: str = "Build the image again.", phase: str = "Unpack"
+) -> PhaseFailed:
     """The error for a layer that cannot be read."""
     return PhaseFailed(
         "LayerDamaged",
         f"The layer {blob.name[:12]} is no readable archive: {error}.",
         hint=hint,
-        phase="Unpack",
+        phase=phase,
         target=blob.name,
     )

@@ -21,7 +21,7 @@ from mooring_server.images.documents import load_manifest
 from mooring_server.images.environment import base_reference
 from mooring_server.images.oci import referenced_blobs
 from mooring_server.images.references import ImageReference
-from mooring_server.images.registry_client import Credentials
+from mooring_server.images.registry_settings import Credentials
 from mooring_server.images.scratch import Scratch, kill_left
 from mooring_server.services.context import Context
 from mooring_server.services.views import BaseImageView

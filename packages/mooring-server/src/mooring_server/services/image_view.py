@@ -19,8 +19,9 @@ _QUERY_IDS = 500
 
 
 def image_location(context: Context, image: Image) -> str:
-    """``host:port/<registry>/<name>:<version>``."""
-    return f"{context.address}/{image.workspace.registry_name}/{image.name}:{image.version}"
+    """``host:port/<registry>/<name>:<version>``, or where it was pushed to."""
+    pushed: str | None = (image.built or {}).get("pushed")
+    return pushed or f"{context.address}/{image.workspace.registry_name}/{image.name}:{image.version}"
 
 
 def model_conditions(

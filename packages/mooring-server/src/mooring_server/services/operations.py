@@ -40,7 +40,7 @@ def start_operation(
         resource_id: its name or id there.
         deadlines: seconds for phases that have others than `domain.lifecycle.PHASE_DEADLINES`.
     """
-    progress = Progress.plan(plan, deadlines)
+    progress = Progress.plan(plan, deadlines, () if workspace.external_registry else ("Push",))
     operation = Operation(
         id=str(uuid.uuid4()),
         workspace_id=workspace.id,

@@ -71,16 +71,25 @@ class Registries:
         Raises:
             InvalidRequest: ``InvalidPasswordName``.
         """
-        if password not in PASSWORDS:
-            raise InvalidRequest(
-                "InvalidPasswordName",
-                f"{password!r} is no password of a registry.",
-                hint=f"There are {' and '.join(PASSWORDS)}.",
-            )
         with self._context.db.write() as session:
             workspace = _find(session, group, name)
-            setattr(workspace, f"registry_{password}", secrets.token_urlsafe(24))
+            new_password(workspace, password)
             return _credentials(workspace)
+
+
+def new_password(workspace: Workspace, name: str) -> None:
+    """Make another ``password`` or ``password2`` of a workspace's registry.
+
+    Raises:
+        InvalidRequest: ``InvalidPasswordName``.
+    """
+    if name not in PASSWORDS:
+        raise InvalidRequest(
+            "InvalidPasswordName",
+            f"{name!r} is no password of a registry.",
+            hint=f"There are {' and '.join(PASSWORDS)}.",
+        )
+    setattr(workspace, f"registry_{name}", secrets.token_urlsafe(24))
 
 
 def _find(session: Session, group: GroupRef, name: str) -> Workspace:

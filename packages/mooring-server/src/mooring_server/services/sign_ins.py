@@ -27,6 +27,8 @@ CODE_SECONDS = 900
 POLL_SECONDS = 2
 _ACCESS, _REFRESH, _REGISTRY = "mooring", "mooring:refresh", "mooring:registry:"
 _CODES_KEPT = 1000
+# The user under which a registry's clients show a token instead of a password, by Azure's convention.
+TOKEN_USER = "00000000-0000-0000-0000-000000000000"  # noqa: S105 - a user, no secret
 # No vowels, so that no words appear (RFC 8628, section 6.1).
 _LETTERS = "".join(sorted(set(string.ascii_uppercase) - set("AEIOU")))
 

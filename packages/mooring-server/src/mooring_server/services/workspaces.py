@@ -117,19 +117,24 @@ class Workspaces:
         self._forget(uid)
 
     def list_keys(self, ref: WorkspaceRef) -> dict[str, Any]:
-        """The registry's credentials, in the shape of ARM's ``listKeys``."""
+        """The registry's credentials, in the shape of ARM's ``listKeys``: of the one that images are pulled from."""
         with self._context.db.read() as session:
             workspace = find_workspace(session, ref)
-            return {
-                "containerRegistryCredentials": {
-                    "location": self._context.address,
-                    "username": workspace.registry_name,
-                    "passwords": [
-                        {"name": "password", "value": workspace.registry_password},
-                        {"name": "password2", "value": workspace.registry_password2},
-                    ],
-                }
+            elsewhere = workspace.external_registry
+            if elsewhere is not None:
+                location, user = elsewhere["address"].partition("/")[0], elsewhere["username"]
+                passwords = [elsewhere["password"]]
+            else:
+                location, user = self._context.address, workspace.registry_name
+                passwords = [workspace.registry_password, workspace.registry_password2]
+        named = zip(("password", "password2"), passwords, strict=False)
+        return {
+            "containerRegistryCredentials": {
+                "location": location,
+                "username": user,
+                "passwords": [{"name": name, "value": value} for name, value in named],
             }
+        }
 
     def authenticate_registry(self, username: str, password: str) -> str | None:
         """The registry that these credentials open, or None."""

@@ -32,7 +32,10 @@ class Base(DeclarativeBase):
 
 
 class Workspace(Base):
-    """A workspace and the credentials of its registry. ``key`` is its case-folded identity."""
+    """A workspace and the credentials of its registry. ``key`` is its case-folded identity.
+
+    ``external_registry`` is a registry elsewhere that images are pushed to: ``{address, username, password}``.
+    """
 
     __tablename__ = "workspaces"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -48,6 +51,7 @@ class Workspace(Base):
     registry_name: Mapped[str] = mapped_column(unique=True)
     registry_password: Mapped[str]
     registry_password2: Mapped[str]
+    external_registry: Mapped[Json | None]
     created: Mapped[str]
 
 

@@ -8,7 +8,7 @@ import io
 import json
 import sys
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +76,11 @@ def layout(blobs: Mapping[str, bytes]) -> bytes:
     return tar({"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": index, **files})
 
 
-def saved(blobs: Mapping[str, bytes]) -> bytes:
-    """As ``docker save`` writes it."""
+def saved(blobs: Mapping[str, bytes], pack: Callable[[bytes], bytes] = bytes) -> bytes:
+    """As ``docker save`` writes it; others pack the layers."""
     layer, configuration, _ = blobs.values()
     listing = [{"Config": "config.json", "RepoTags": None, "Layers": ["1/layer.tar"]}]
-    files = {"config.json": configuration, "1/layer.tar": gzip.decompress(layer)}
+    files = {"config.json": configuration, "1/layer.tar": pack(gzip.decompress(layer))}
     return tar({**files, "manifest.json": json.dumps(listing).encode()})
 
 

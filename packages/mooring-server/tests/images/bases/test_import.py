@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
+import tarfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,9 +14,15 @@ import pytest
 from mooring_server.domain.errors import PhaseFailed
 from mooring_server.images.bases.archive import import_archive
 from mooring_server.images.bases.base import Base, BaseContent
+from mooring_server.images.docker_archive import docker_archive
 from mooring_server.store.content import ContentStore
 
 from .roots import FILES, PYTHON, digest, image, layout, saved, tar, written
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 
 @pytest.fixture
@@ -49,6 +58,45 @@ def test_the_forms_of_an_image(store: ContentStore, data: bytes) -> None:
     assert take(store, data) == base
 
 
+PACKED = {"gzip": gzip.compress, "zstd": zstd.compress}
+
+
+@pytest.mark.parametrize("packing", PACKED)
+def test_an_archive_with_packed_layers(store: ContentStore, packing: str) -> None:
+    data = saved(image(), PACKED[packing])
+    content = BaseContent.load(store, take(store, data))
+    assert content.diff_ids == [digest(tar(FILES))]
+    # It is kept as it came.
+    assert content.layers[0]["digest"] == digest(PACKED[packing](tar(FILES)))
+    assert content.layers[0]["mediaType"].endswith(f"+{packing}")
+
+
+def test_our_own_archives_come_back(store: ContentStore) -> None:
+    base = take(store, layout(image()))
+    again = take(store, b"".join(docker_archive(store, base.digest, "mine:1")))
+    assert again.digest == base.digest
+
+
+@pytest.mark.parametrize(("target", "code"), [("../1/layer.tar", None), ("../3/layer.tar", "ImageInvalid")])
+def test_a_layer_that_occurs_twice_is_a_link(store: ContentStore, target: str, code: str | None) -> None:
+    layer, config, _ = image().values()
+    document = json.loads(config)
+    document["rootfs"]["diff_ids"] *= 2
+    listing = [{"Config": "c.json", "RepoTags": None, "Layers": ["1/layer.tar", "2/layer.tar"]}]
+    files = {
+        "c.json": json.dumps(document).encode(),
+        "1/layer.tar": gzip.decompress(layer),
+        "manifest.json": json.dumps(listing).encode(),
+    }
+    link = tarfile.TarInfo("2/layer.tar")
+    link.type, link.linkname = tarfile.SYMTYPE, target
+    data = link.tobuf() + tar(files)
+    if code is not None:
+        assert "2/layer.tar" in refused(store, data, code).message
+        return
+    assert len(BaseContent.load(store, take(store, data)).layers) == 2
+
+
 def test_whiteouts_of_upper_layers_count(store: ContentStore) -> None:
     shell = {"bin/sh": b"", "usr/bin/python3.6": b"", **FILES}
     lower, config, manifest = image(shell).values()
@@ -75,7 +123,11 @@ def test_without_the_gnu_c_library(store: ContentStore) -> None:
     refused(store, tar({"lib/ld-musl-x86_64.so.1": b"", "bin/sh": b""}), "BaseNotSupported")
 
 
-@pytest.mark.parametrize("form", [layout, saved])
+def saved_by_gzip(blobs: Mapping[str, bytes]) -> bytes:
+    return saved(blobs, gzip.compress)
+
+
+@pytest.mark.parametrize("form", [layout, saved, saved_by_gzip])
 def test_a_layer_that_was_changed(store: ContentStore, form: object) -> None:
     blobs = image()
     name = next(iter(blobs))
@@ -90,6 +142,27 @@ def test_a_layer_that_is_cut_short(store: ContentStore) -> None:
     name = next(iter(blobs))
     blobs[name] = blobs[name][:-100]
     refused(store, layout(blobs), "LayerTampered")
+
+
+@pytest.mark.parametrize("pack", PACKED.values(), ids=PACKED)
+@pytest.mark.parametrize("left", [0.1, 0.5, 0.99])
+def test_a_packed_layer_that_is_cut_short(
+    store: ContentStore, pack: Callable[[bytes], bytes], left: float
+) -> None:
+    def cut(data: bytes) -> bytes:
+        whole = pack(data)
+        return whole[: int(len(whole) * left)]
+
+    error = refused(store, saved(image(), cut), "LayerDamaged")
+    assert error.phase == "Resolve"
+    assert "The layer 1 is no readable archive" in error.message
+    assert set(store.digests()) == set()
+
+
+def test_layers_that_do_not_fit_the_configuration(store: ContentStore) -> None:
+    _, config, _ = image().values()
+    files = {"c": config, "manifest.json": b'[{"Config":"c","Layers":[]}]'}
+    assert "it has 0 layers" in refused(store, tar(files), "ImageInvalid").message
 
 
 @pytest.mark.parametrize(

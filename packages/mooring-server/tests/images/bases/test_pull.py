@@ -18,7 +18,7 @@ from mooring_server.images.bases.pull import named
 from mooring_server.images.bases.pull import pull as pull_reference
 from mooring_server.images.documents import INDEX_TYPE, MANIFEST_TYPE
 from mooring_server.images.references import ImageReference
-from mooring_server.images.registry_client import Credentials
+from mooring_server.images.registry_settings import Credentials
 from mooring_server.store.content import ContentStore
 
 from .roots import digest, image

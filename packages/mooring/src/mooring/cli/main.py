@@ -17,6 +17,7 @@ from mooring.cli import (
     functionapp,
     image,
     model,
+    registry,
     resources,
     serve,
     server,
@@ -75,6 +76,7 @@ app.add_typer(environment.app, name="environment")
 app.add_typer(image.app, name="image")
 app.add_typer(servicebus.app, name="servicebus")
 base.add(app)
+app.add_typer(registry.app, name="registry")
 app.add_typer(storage.app, name="storage")
 app.add_typer(functionapp.app, name="functionapp")
 app.add_typer(acr.app, name="acr")

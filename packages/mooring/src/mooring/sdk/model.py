@@ -139,7 +139,7 @@ class Model(ModelDeployments):
             sample_output_dataset: kept as it is written.
             resource_configuration: for deployments without an entry script.
             allowed_imports: Mooring's own: what the model's pickles may import, though it is dangerous:
-                ``["builtins.getattr"]``.
+                ``["operator.attrgetter"]``.
 
         Raises:
             ModelPathNotFoundException: with what lies there instead.

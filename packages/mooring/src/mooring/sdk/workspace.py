@@ -11,6 +11,7 @@ from mooring.sdk.authentication import AbstractAuthentication, InteractiveLoginA
 from mooring.sdk.client import ROOT, Client, part
 from mooring.sdk.connection import Connection, configured
 from mooring.sdk.console import note, out
+from mooring.sdk.container_registry import ContainerRegistry
 from mooring.sdk.errors import not_available, user_error
 from mooring.sdk.exceptions import WorkspaceException
 from mooring.sdk.http import Http
@@ -114,7 +115,7 @@ class Workspace:
         storage_account: str | None = None,
         key_vault: str | None = None,
         app_insights: str | None = None,
-        container_registry: str | None = None,
+        container_registry: str | ContainerRegistry | None = None,
         adb_workspace: str | None = None,
         primary_user_assigned_identity: str | None = None,
         cmk_keyvault: str | None = None,
@@ -132,14 +133,19 @@ class Workspace:
     ) -> Workspace:
         """Make a workspace; the names of Azure resources it would need are accepted and not needed.
 
+        ``container_registry`` may be a registry elsewhere to push images to: its address (``host[:port][/prefix]``), or
+        a `ContainerRegistry` with credentials.
+
         Raises:
-            WorkspaceException: WorkspaceExists, unless ``exist_ok``.
+            WorkspaceException: WorkspaceExists, unless ``exist_ok``; RegistryUnreachable, RegistryDenied.
         """
         subscription = subscription_id or DEFAULT_SUBSCRIPTION
         group = resource_group or DEFAULT_GROUP
         http = connect(auth or InteractiveLoginAuthentication(), None)
         body = {"location": location, "friendlyName": friendly_name, "tags": tags, "existOk": exist_ok}
-        details = Client(http, subscription, group, name).call("PUT", "", body)
+        client = Client(http, subscription, group, name)
+        details = client.call("PUT", "", body)
+        _push_to(client, container_registry)
         if show_output:
             out(f"Workspace {name} is ready.")
         return Workspace(subscription, group, name, auth=auth, sku=sku, _http=http, _details=details)
@@ -379,6 +385,15 @@ class Workspace:
         details = dict(self.mooring.call("PUT", "", body))
         note(f"Made the workspace {self._name} in the Mooring server of this machine.")
         return details
+
+
+def _push_to(client: Client, given: str | ContainerRegistry | None) -> None:
+    registry = given if isinstance(given, ContainerRegistry) else ContainerRegistry()
+    if isinstance(given, str) and not given.startswith("/subscriptions/"):
+        registry.address = given
+    if registry.address:
+        values = {key: value or "" for key, value in (registry.serialize() or {}).items()}
+        client.call("PUT", "/registry", values)
 
 
 def connect(auth: AbstractAuthentication, settings: JSON | None) -> Http:

@@ -24,7 +24,7 @@ from mooring_server.edges.arm import (
     storage,
     subscriptions,
 )
-from mooring_server.edges.arm.acr import TOKEN_USER, registry_of_token
+from mooring_server.edges.arm.acr import registry_of_token
 from mooring_server.edges.arm.common import resource_view
 from mooring_server.edges.arm.site_values import site_view
 from mooring_server.edges.registry import RegistryIndex
@@ -37,7 +37,7 @@ from mooring_server.services.sign_ins import SignIns
 from mooring_server.services.storage.accounts import StorageAccounts
 from mooring_server.targets.base import Target
 
-__all__ = ["TOKEN_USER", "ArmParts", "add_arm", "registry_of_token"]
+__all__ = ["ArmParts", "add_arm", "registry_of_token"]
 
 
 class Identities(Protocol):

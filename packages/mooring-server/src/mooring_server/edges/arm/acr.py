@@ -20,8 +20,6 @@ from mooring_server.edges.registry import RegistryIndex
 from mooring_server.services.registries import Registries
 from mooring_server.services.sign_ins import SignIns
 
-# The user under which Docker shows a token instead of a password, by Azure's convention.
-TOKEN_USER = "00000000-0000-0000-0000-000000000000"  # noqa: S105 - a user, no secret
 _READ = Need(Role.READER)
 Authenticate = Callable[[str, str], "str | None"]
 

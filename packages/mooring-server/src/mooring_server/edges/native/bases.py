@@ -22,7 +22,7 @@ from mooring_server.domain.errors import MooringError
 from mooring_server.edges.native.access import OWNER, READER, guarded_router, needs
 from mooring_server.edges.native.common import ROOT
 from mooring_server.edges.native.schemas import BaseBuild, BasePull
-from mooring_server.images.registry_client import Credentials
+from mooring_server.images.registry_settings import Credentials
 from mooring_server.services.bases import Bases
 from mooring_server.services.views import BaseImageView, Page
 

@@ -32,6 +32,20 @@ class WorkspaceSettings(Body):
     existOk: bool = False
 
 
+class RegistrySettings(Body):
+    """A registry elsewhere, ``host[:port][/prefix]``."""
+
+    address: Name
+    username: Name = ""
+    password: Annotated[str, Field(max_length=10_000)] = ""  # some registries' are tokens
+
+
+class PasswordName(Body):
+    """``password`` or ``password2``."""
+
+    name: Name
+
+
 class DigestList(Body):
     """Digests to ask for."""
 

@@ -20,6 +20,7 @@ from mooring_server.domain.errors import MooringError
 from mooring_server.edges.registry.answers import VERSION, Refused, as_json, check_digest, empty, page
 from mooring_server.edges.registry.uploads import RegistryContent, Uploads
 from mooring_server.images.documents import INDEX_TYPE
+from mooring_server.services.sign_ins import TOKEN_USER
 from mooring_server.store.content import ContentStore
 from mooring_server.store.pushes import Pushes
 
@@ -155,13 +156,14 @@ class _Registry:
 
     def _user(self, request: Request) -> str:
         """The name of the registry the user may use."""
-        scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
         name = password = ""
-        if scheme.lower() == "basic":
+        if scheme.lower() in {"basic", "bearer"}:
             try:
-                name, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+                name, _, password = base64.b64decode(shown.strip(), validate=True).decode().partition(":")
             except (binascii.Error, UnicodeDecodeError):
-                name = ""
+                # What the token exchange gives for a sign-in; for a password it gives that itself.
+                name, password = (TOKEN_USER, shown.strip()) if scheme.lower() == "bearer" else ("", "")
         registry = self._authenticate(name, password) if name else None
         if registry is None:
             message = "User name or password are missing or wrong; see the workspace's registry credentials."

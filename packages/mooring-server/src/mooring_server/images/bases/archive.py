@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mooring_server.images.bases.base import Base, check_architecture, own_architecture, store_base
 from mooring_server.images.bases.facts import check_usable, look
 from mooring_server.images.bases.fetch import Log, fetch, invalid, tampered
-from mooring_server.images.compression import DAMAGE, GZIP, LIMITS, compressor, opened
+from mooring_server.images.compression import (
+    DAMAGE,
+    GZIP,
+    LIMITS,
+    compressor,
+    damaged,
+    opened,
+    packing,
+    unpacking,
+)
 from mooring_server.store.content import CHUNK, ContentStore
 
 _LARGEST_DOCUMENT = 4 << 20
@@ -33,7 +43,9 @@ def import_archive(store: ContentStore, path: Path, name: str, log: Log) -> Base
 def _import(store: ContentStore, path: Path, name: str, log: Log) -> Base:
     if tarfile.is_tarfile(path):
         with tarfile.open(path) as archive:
-            members = {member.name.removeprefix("./"): member for member in archive if member.isreg()}
+            # Docker wrote layers that occur twice as links.
+            files = (member for member in archive if member.isreg() or member.issym() or member.islnk())
+            members = {member.name.removeprefix("./"): member for member in files}
             if "index.json" in members and "oci-layout" in members:
                 log("An OCI image layout.")
                 layout = _Layout(archive, members, name)
@@ -82,19 +94,63 @@ def _saved(
     try:
         config = _json(archive, members[images[0]["Config"]], name)
         paths = [members[each] for each in images[0]["Layers"]]
-        diff_ids = config["rootfs"]["diff_ids"]
+        diff_ids = list(config["rootfs"]["diff_ids"])
     except (KeyError, TypeError) as error:
         raise invalid(name, f"the archive does not have {error}") from error
-    layers = []
-    for member, diff_id in zip(paths, diff_ids, strict=True):
-        content = archive.extractfile(member)
-        if content is None:
-            raise invalid(name, f"the archive does not have {member.name}")
-        layer = _pack(store, iter(lambda: content.read(CHUNK), b""))  # noqa: B023 - used up before the next
-        if layer["diff_id"] != diff_id:
-            raise tampered(name, f"The layer {member.name}", diff_id, layer["diff_id"])
-        layers.append(layer)
+    check_architecture(config, name)
+    if len(paths) != len(diff_ids):
+        raise invalid(name, f"it has {len(paths)} layers, but its configuration {len(diff_ids)}")
+    layers = [
+        _saved_layer(store, archive, member, diff_id, name)
+        for member, diff_id in zip(paths, diff_ids, strict=True)
+    ]
     return _base(store, config, layers, name)
+
+
+def _saved_layer(
+    store: ContentStore, archive: tarfile.TarFile, member: tarfile.TarInfo, diff_id: str, name: str
+) -> dict[str, Any]:
+    """Store a layer as it comes if it is packed, else packed; its bytes are looked at before."""
+    with _content(archive, member, name) as content:
+        kind = packing(content)
+        size = content.seek(0, os.SEEK_END)
+        content.seek(0)
+        found = _diff_id(content, Path(member.name.removesuffix("/layer.tar")), size)
+    if found != diff_id:
+        raise tampered(name, f"The layer {member.name}", diff_id, found)
+    with _content(archive, member, name) as content:
+        pieces = iter(lambda: content.read(CHUNK), b"")
+        return _pack(store, pieces) if kind is None else _keep(store, pieces, kind, diff_id)
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> IO[bytes]:
+    try:
+        content = archive.extractfile(member)
+    except KeyError:  # a link to what is not there
+        content = None
+    if content is None:
+        raise invalid(name, f"the archive does not have {member.name}")
+    return content
+
+
+def _diff_id(content: IO[bytes], path: Path, size: int) -> str:
+    hashed = hashlib.sha256()
+    try:
+        with unpacking(content, path.name, LIMITS.size(size)) as stream:
+            while piece := stream.read(CHUNK):
+                hashed.update(piece)
+    except DAMAGE as error:
+        raise damaged(path, error, "Save and import the image again.", "Resolve") from error
+    return f"sha256:{hashed.hexdigest()}"
+
+
+def _keep(store: ContentStore, pieces: Iterator[bytes], kind: str, diff_id: str) -> dict[str, Any]:
+    """Store a layer that comes packed."""
+    with store.writer() as writer:
+        for piece in pieces:
+            writer.write(piece)
+        blob = writer.commit()
+    return {"mediaType": kind, "digest": blob.digest, "size": blob.size, "diff_id": diff_id}
 
 
 def _packed(store: ContentStore, path: Path, name: str) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from mooring_server.images.bases.base import Base
 from mooring_server.images.bases.fetch import Log, fetch
 from mooring_server.images.environment import base_reference, invalid, section
 from mooring_server.images.references import ImageReference
-from mooring_server.images.registry_client import Credentials, RegistryClient, of_environment
+from mooring_server.images.registry_client import RegistryClient
+from mooring_server.images.registry_settings import Credentials, of_environment
 from mooring_server.store.content import ContentStore
 
 

@@ -13,9 +13,15 @@ _HAS_OBJECT = 1  # numpy.dtype.flags
 
 @dataclass(frozen=True)
 class Name:
-    """Something imported: ``module.name``."""
+    """Something imported: ``module.name``; ``name`` may have dots."""
 
-    path: str
+    module: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        """Both."""
+        return f"{self.module}.{self.name}"
 
 
 @dataclass

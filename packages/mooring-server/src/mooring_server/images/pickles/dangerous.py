@@ -75,6 +75,23 @@ _MODULES = {
     "pickle",
 }
 _PLAIN = {"__newobj__", "__newobj_ex__"}
+# From functions, generators and tracebacks to all that their module has; and what programs and code are run by.
+_AWAY = {
+    *("gi_frame", "gi_code", "cr_frame", "cr_code", "ag_frame", "ag_code", "tb_frame", "tb_next", "f_back"),
+    *(
+        "f_builtins",
+        "f_code",
+        "f_globals",
+        "f_locals",
+        "func_globals",
+        "func_code",
+        "system",
+        "popen",
+        "Popen",
+    ),
+    *("spawn", "fork", "eval", "exec", "execfile", "compile", "import_module", "run_module", "run_path"),
+    *("check_call", "check_output", "getoutput", "getstatusoutput"),
+}
 
 
 def danger(module: str, name: str) -> str | None:
@@ -94,8 +111,14 @@ def danger(module: str, name: str) -> str | None:
         if reason := _REASONS.get(".".join(parts[:length])):
             return reason
     inner = name.split(".")
-    if any(part in _MODULES for part in inner):
-        return _REACH
-    if any(re.fullmatch(r"__\w+__", part) and part not in _PLAIN for part in inner):
-        return _REACH
-    return None
+    return _REACH if any(_leads_to_others(part) for part in inner) else None
+
+
+def leads_away(attribute: str) -> bool:
+    """Whether an attribute of some object leads to functions that have nothing to do with it."""
+    return any(_leads_to_others(part) or part in _AWAY for part in attribute.split("."))
+
+
+def _leads_to_others(part: str) -> bool:
+    # Modules import others also as `_os`.
+    return part.strip("_") in _MODULES or bool(re.fullmatch(r"__\w+__", part) and part not in _PLAIN)

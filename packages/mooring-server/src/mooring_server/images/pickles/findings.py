@@ -7,6 +7,7 @@ from typing import Any
 
 from mooring_server.images.pickles.arrays import Name
 from mooring_server.images.pickles.dangerous import COMPUTED
+from mooring_server.images.pickles.reaching import Reaching
 from mooring_server.images.pickles.source import Stopped
 
 MOST_IMPORTS = 2000
@@ -24,6 +25,7 @@ class Findings:
         self.protocol: int | None = None
         self.imports: set[tuple[str, str]] = set()
         self.versions: dict[str, set[str]] = {}
+        self.reaching = Reaching()
         self.opcodes = 0
 
     def imported(self, module: Any, name: Any, protocol: int) -> Name:
@@ -38,7 +40,7 @@ class Findings:
             self.imports.add((module, name))
         elif (module, name) not in self.imports:
             raise Stopped(f"it imports more than {MOST_IMPORTS} names")
-        return Name(f"{module}.{name}")
+        return Name(module, name)
 
     def version(self, key: Any, value: Any) -> None:
         """Note a version, if the key is that of one."""

@@ -12,6 +12,7 @@ from mooring_server.images.pickles import arrays
 from mooring_server.images.pickles.arrays import DType, Name, Wrapper
 from mooring_server.images.pickles.findings import Findings
 from mooring_server.images.pickles.memo import LONGEST, Memo
+from mooring_server.images.pickles.reaching import Attribute
 from mooring_server.images.pickles.source import Source, Stopped
 
 MOST_OPCODES = 4_000_000
@@ -94,7 +95,11 @@ class Machine:
                 target[key] = value
 
     def _call(self, callee: Any, arguments: Any) -> None:
-        self._stack.append(arrays.made(callee, arguments) or UNKNOWN)
+        found: Any = self._findings.reaching.called(callee, arguments)
+        if isinstance(found, tuple):
+            target, attribute = found
+            found = self._findings.imported(target.module, f"{target.name}.{attribute}", self._protocol)
+        self._stack.append(found or arrays.made(callee, arguments) or UNKNOWN)
 
     def _build(self) -> None:
         state, target = self._pop(), self._stack[-1]
@@ -115,7 +120,14 @@ class Machine:
         self._source.skip(raw.size)
 
     def _import(self, module: Any, name: Any) -> Name:
-        return self._findings.imported(module, name, self._protocol)
+        found = self._findings.imported(module, name, self._protocol)
+        self._findings.reaching.pushed(found)
+        return found
+
+    def _again(self, value: Any) -> None:
+        """Push what was there before."""
+        self._findings.reaching.pushed(value)
+        self._stack.append(value)
 
     def _stack_global(self) -> None:
         name, module = self._pop(), self._pop()
@@ -152,14 +164,13 @@ class Machine:
 
     def _memoise(self, index: int | None = None) -> None:
         value = self._stack[-1]
-        kept = isinstance(value, str | Name | DType) or (
+        kept = isinstance(value, str | Name | DType | Attribute) or (
             isinstance(value, tuple) and all(isinstance(item, int) for item in value)
         )
         value = value if kept else UNKNOWN
-        if index is None:
-            self._memo.append(value)
-        else:
-            self._memo.put(index, value)
+        kept = self._memo.append(value) if index is None else self._memo.put(index, value)
+        if not kept:
+            self._findings.reaching.lost(value)
 
     def _proto(self) -> None:
         self._protocol = self._number(1)
@@ -244,7 +255,7 @@ class Machine:
             "MARK": lambda self: self._push(_MARK),
             "POP": lambda self: self._stack.pop() and None,
             "POP_MARK": lambda self: self._since_mark() and None,
-            "DUP": lambda self: self._push(self._stack[-1]),
+            "DUP": lambda self: self._again(self._stack[-1]),
             "NONE": lambda self: self._push(None),
             "SHORT_BINUNICODE": lambda self: self._push(self._text(self._number(1))),
             "BINUNICODE": lambda self: self._push(self._text(self._number(4))),
@@ -286,9 +297,9 @@ class Machine:
             "PUT": lambda self: self._memoise(int(self._line() or "")),
             "BINPUT": lambda self: self._memoise(self._number(1)),
             "LONG_BINPUT": lambda self: self._memoise(self._number(4)),
-            "GET": lambda self: self._push(self._memo.get(int(self._line() or ""))),
-            "BINGET": lambda self: self._push(self._memo.get(self._number(1))),
-            "LONG_BINGET": lambda self: self._push(self._memo.get(self._number(4))),
+            "GET": lambda self: self._again(self._memo.get(int(self._line() or ""))),
+            "BINGET": lambda self: self._again(self._memo.get(self._number(1))),
+            "LONG_BINGET": lambda self: self._again(self._memo.get(self._number(4))),
         }
         found: dict[bytes, Step] = {}
         for op in pickletools.opcodes:

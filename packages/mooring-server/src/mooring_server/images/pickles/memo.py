@@ -26,14 +26,17 @@ class Memo:
         self._objects: dict[int, Any] = {}
         self._sequential = True
 
-    def append(self, value: Any) -> None:
-        """``MEMOIZE``: the next number."""
+    def append(self, value: Any) -> bool:
+        """``MEMOIZE``: the next number; see `put`."""
         if not self._sequential:
             raise Stopped("its memo is numbered in two ways")
-        self.put(len(self._places), value)
+        return self.put(len(self._places), value)
 
-    def put(self, index: int, value: Any) -> None:
+    def put(self, index: int, value: Any) -> bool:
         """Remember a value under a number; a value that is not wanted takes the place of an older one, too.
+
+        Returns:
+            Whether it is remembered.
 
         Raises:
             Stopped: there are too many.
@@ -51,13 +54,15 @@ class Memo:
             data = value.encode("utf-8", "surrogatepass")
             if len(data) > LONGEST or len(self._text) + len(data) > _MOST_TEXT:
                 self._places[index] = 0
-                return
+                return False
             self._places[index] = len(self._text) << 9 | len(data) << 1 | 1
             self._text += data
-            return
+            return True
         self._places[index] = 0
-        if value is not self._unknown and len(self._objects) < _MOST_OBJECTS:
-            self._objects[index] = value
+        if value is self._unknown or len(self._objects) >= _MOST_OBJECTS:
+            return False
+        self._objects[index] = value
+        return True
 
     def get(self, index: int) -> Any:
         """What was remembered; the unknown object otherwise."""
