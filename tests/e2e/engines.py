@@ -61,6 +61,11 @@ class Podman:
         self._process.terminate()
         self._process.wait(120)
 
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
     def close(self) -> None:
         self.stop()
         # Its files belong to other users where it runs without root.

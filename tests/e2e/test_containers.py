@@ -18,12 +18,16 @@ from engines import docker, podman
 from sdk_support import inference_config, register, write_app
 from support import WS, RunningServer, eventually, kill_all
 
-from azureml.core import Workspace
-from azureml.core.model import Model
+from azureml.core import Environment, Workspace
+from azureml.core.environment import DockerBuildContext
+from azureml.core.image import ContainerImage
+from azureml.core.model import InferenceConfig, Model
+from azureml.core.webservice import Webservice
 from mooring_runtime.engine.client import Engine
 
 # On a busy machine a start of an engine and a base image take their time.
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
+BASE = "debian12-python3.11"  # what `mooring base build` makes
 EXAMPLES = Path(__file__).parents[2] / "examples" / "diabetes"
 
 SCORE = b"""
@@ -391,6 +395,70 @@ def test_the_examples_run_unchanged(place: Place, workspace: Workspace, tmp_path
             [sys.executable, script], cwd=folder, capture_output=True, text=True, check=False, timeout=900
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+EXTRA_SCORE = """
+import json
+import os
+
+import extra
+
+
+def init():
+    print("upon a Dockerfile")
+
+
+def run(data):
+    numbers = json.loads(data)["data"]
+    return [extra.FACTOR * n for n in numbers] + [os.environ["FROM_STEPS"], open("/made/by-run").read()]
+"""
+# The default base has no shell; a list of words needs none.
+STEPS = """
+RUN ["/usr/bin/python3", "-c", "import os; os.mkdir('/made'); open('/made/by-run', 'w').write('made')"]
+ENV FROM_STEPS=yes
+"""
+
+
+def test_services_upon_a_dockerfile(place: Place, workspace: Workspace, tmp_path: Path) -> None:
+    if not (shutil.which("buildah") or shutil.which("podman")):
+        pytest.skip("neither buildah nor Podman is installed")
+    folder = tmp_path / "context"
+    (folder / "lib").mkdir(parents=True)
+    (folder / "lib" / "extra.py").write_text("FACTOR = 5\n")
+    (folder / "Dockerfile").write_text(
+        f"FROM {BASE}\n{STEPS}COPY lib /usr/local/lib/python3.11/dist-packages\n"
+    )
+    (tmp_path / "score.py").write_text(EXTRA_SCORE)
+    context = DockerBuildContext.from_local_directory(workspace, str(folder))
+    environment = Environment.from_docker_build_context("built", context).register(workspace)
+    shutil.rmtree(folder)  # the server has it
+    config = InferenceConfig(
+        "score.py", source_directory=str(tmp_path), environment=Environment.get(workspace, environment.name)
+    )
+    service = Model.deploy(workspace, "dockerfiled", [], config)
+    service.wait_for_deployment()
+    assert service.run(json.dumps({"data": [1, 2]})) == [5, 10, "yes", "made"]
+    service.delete()
+
+
+def test_docker_steps_of_2018_run_on_the_default_base(
+    place: Place, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not (shutil.which("buildah") or shutil.which("podman")):
+        pytest.skip("neither buildah nor Podman is installed")
+    monkeypatch.chdir(tmp_path)
+    Path("steps").write_text(STEPS)
+    Path("extra.py").write_text("FACTOR = 7\n")
+    Path("score.py").write_text(EXTRA_SCORE)
+    config = ContainerImage.image_configuration(
+        "score.py", "python", docker_file="steps", dependencies=["extra.py"]
+    )
+    image = ContainerImage.create(workspace, "stepped", [], config)
+    image.wait_for_creation()
+    service = Webservice.deploy_from_image(workspace, "stepped", image)
+    service.wait_for_deployment()
+    assert service.run(json.dumps({"data": [1]})) == [7, "yes", "made"]
+    service.delete()
 
 
 def test_a_package_is_pulled_and_serves(place: Place, workspace: Workspace, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mooring_server.domain.errors import InvalidRequest, MooringError
 from mooring_server.images.conda import Requirements, read_environment
 from mooring_server.images.condanames import pypi_name
-from mooring_server.images.environment import base_reference, check_docker, variables
+from mooring_server.images.environment import base_reference, left_out, variables
 
 
 def read(*dependencies: Any, **environment: Any) -> Requirements:
@@ -239,18 +239,16 @@ dependency = (
 def test_the_reader_fails_only_in_words(dependencies: Any, other: Any) -> None:
     for conda in ({"dependencies": dependencies, "channels": other}, other):
         environment = {"python": {"condaDependencies": conda}, "docker": other, "environmentVariables": other}
-        for step in (read_environment, check_docker, variables):
+        for step in (read_environment, left_out, variables):
             with contextlib.suppress(MooringError):
                 step(environment)
 
 
-def test_dockerfiles_are_refused_and_azures_own_bases_stood_in_for() -> None:
-    for name in ("baseDockerfile", "buildContext"):
-        with pytest.raises(InvalidRequest) as caught:
-            check_docker({"docker": {name: "FROM debian"}})
-        assert caught.value.code == "DockerfileNotSupported"
+def test_azures_own_bases_are_stood_in_for() -> None:
+    both = left_out({"docker": {"baseDockerfile": "FROM debian", "baseImage": "mine"}})
+    assert [sentence.split()[0] for sentence in both] == ["What", "docker.baseImage"]
     azure = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04:20251130.v1"
-    assert check_docker({"docker": {"baseImage": azure}}) == []
+    assert left_out({"docker": {"baseImage": azure}}) == []
     assert base_reference({"docker": {"baseImage": azure}}) is None
     assert base_reference({"docker": {"baseImage": "registry.example/mine:1"}}) == "registry.example/mine:1"
 

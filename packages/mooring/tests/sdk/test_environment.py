@@ -80,6 +80,10 @@ def test_images_and_dockerfiles(here: Path) -> None:
     assert by_path.to_json()["docker"]["baseDockerfile"] == "FROM debian:12\n"
     context = DockerBuildContext.from_local_directory(None, str(here))
     assert Environment.from_docker_build_context("e", context).to_json()["docker"]["buildContext"]["location"]
+    described = Environment.from_docker_build_context("e", context)
+    files = [{"path": "Dockerfile", "digest": "sha256:1", "size": 1, "executable": False}]
+    context.files = files
+    assert Environment.from_json(described.to_json()).to_json() == described.to_json()
     with pytest.raises(UserErrorException):
         DockerBuildContext.from_local_directory(None, str(here), "None")
     with pytest.raises(UserErrorException, match="not both"):

@@ -59,3 +59,23 @@ def test_amlignore_counts_before_gitignore(tmp_path: Path) -> None:
     assert [f.path for f in walk(tmp_path, IgnoreRules.of(tmp_path))] == [".gitignore", "b.txt", "score.py"]
     (tmp_path / ".amlignore").write_text("b.txt\n.*ignore\n")
     assert [f.path for f in walk(tmp_path, IgnoreRules.of(tmp_path))] == ["a.txt", "score.py"]
+
+
+def test_dockerignore_begins_at_the_top(tmp_path: Path) -> None:
+    lines = ["# comment", "notes.md", "./data/", "**/*.tmp", "!deep/keep.tmp", ""]
+    (tmp_path / ".dockerignore").write_text("\n".join(lines))
+    for name in (
+        "notes.md",
+        "deep/notes.md",
+        "data/x",
+        "deep/data/x",
+        "a.tmp",
+        "deep/b.tmp",
+        "deep/keep.tmp",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    sent = {file.path for file in walk(tmp_path, IgnoreRules.of_docker(tmp_path))}
+    assert sent == {".dockerignore", "deep/notes.md", "deep/data/x", "deep/keep.tmp"}
+    (tmp_path / ".dockerignore").unlink()
+    assert len(list(walk(tmp_path, IgnoreRules.of_docker(tmp_path)))) == 7

@@ -10,7 +10,7 @@ import http.client
 import json
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -120,9 +120,55 @@ class Engine:
                 if said.get("error"):
                     raise EngineRefused(answer.status, str(said["error"]))
 
-    def remove_image(self, name: str) -> None:
-        """Takes a name from an image, and the image away with its last one; one that is gone is as good."""
-        self._gone("DELETE", f"/images/{quote(name, safe='/:@')}", {})
+    def build(self, context: Iterable[bytes], query: Mapping[str, str], said: Callable[[str], None]) -> None:
+        """Carries out a Dockerfile with the engine's own builder.
+
+        Args:
+            context: a tar archive.
+            query: of the API's ``/build``: ``dockerfile``, ``t``, ...
+            said: gets each line of what it says.
+
+        Raises:
+            EngineRefused: also for a step that failed.
+        """
+        headers = {"Content-Type": "application/x-tar"}
+        with self._request("POST", "/build", query, context, headers, None) as answer:
+            rest = ""
+            ended = False
+            for raw in answer:
+                event = _object(raw.decode("utf-8", "replace"))
+                if event.get("error"):
+                    raise EngineRefused(answer.status, str(event["error"]).strip())
+                ended = ended or "aux" in event or str(event.get("stream", "")).startswith("Successfully")
+                *lines, rest = (rest + str(event.get("stream") or "")).split("\n")
+                for line in lines:
+                    said(line.rstrip())
+            if not ended:
+                raise EngineUnavailable(self.path, "it went away in the middle of the build")
+
+    def save(self, name: str) -> Iterator[bytes]:
+        """An image as ``docker save`` writes it, piece by piece."""
+        path = f"/images/{quote(name, safe='/:@')}/get"
+        with self._request("GET", path, {}, None, {}, None) as answer:
+            while piece := answer.read(READ):
+                yield piece
+
+    def labelled_images(self, label: str) -> list[str]:
+        """The ids of the images with a label (``name=value``), those between the steps of a build among them."""
+        filters = json.dumps({"label": [label]})
+        return [
+            str(image["Id"])
+            for image in self._json("GET", "/images/json", {"all": "true", "filters": filters})
+        ]
+
+    def remove_image(self, name: str, *, force: bool = False) -> None:
+        """Takes a name from an image, and the image away with its last one; one that is gone is as good.
+
+        Args:
+            name: or id.
+            force: also one with several names, or that a stopped container is of.
+        """
+        self._gone("DELETE", f"/images/{quote(name, safe='/:@')}", {"force": "true"} if force else {})
 
     def containers(self, label: str) -> list[dict[str, Any]]:
         """The containers with a label (``name=value``), running or not: ``Id``, ``Names``, ``Labels``, ``State``."""

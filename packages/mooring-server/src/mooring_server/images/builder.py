@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 import time
 from collections.abc import Sequence
@@ -11,12 +12,14 @@ from pathlib import Path
 from mooring_server.domain.errors import InvalidRequest, MooringError
 from mooring_server.images import functions, oci
 from mooring_server.images.artifacts import SBOM_TYPE, attach
-from mooring_server.images.bases.base import Base, BaseContent
-from mooring_server.images.bases.pull import named, pull
+from mooring_server.images.bases.base import BaseContent
+from mooring_server.images.bases.pull import named, pull, registry_of
 from mooring_server.images.compression import GZIP
 from mooring_server.images.conda import Requirements, read_environment
 from mooring_server.images.condapythons import CondaPythons
-from mooring_server.images.environment import check_docker
+from mooring_server.images.dockerfiles.builder import DockerfileBases
+from mooring_server.images.dockerfiles.recipe import Recipe, recipe_of
+from mooring_server.images.environment import left_out, section, user_managed
 from mooring_server.images.indexes import index_settings
 from mooring_server.images.interpreters import Interpreters
 from mooring_server.images.layers import Layer, LayerCache, join_layers, tree_layer
@@ -59,12 +62,14 @@ class ImageBuilder:
         self._runtime = RuntimeLayers(self._layers, self._scratch)
         self._interpreters = Interpreters(self._layers)
         self._conda = CondaPythons(cache_dir / "pythons", self._pythons, self._scratch)
+        self._dockerfiles = DockerfileBases(store, cache_dir / "dockerfiles", self._scratch)
         self._busy = KeyedLocks()
 
     def clean_stale(self) -> int:
         """End and remove what killed builds have left; to be called when the server starts."""
         kill_left(self._cache_dir / "tmp", self._cache_dir / "uv")
-        for cache in ("layers", "locks"):
+        self._dockerfiles.clean_stale()
+        for cache in ("layers", "locks", "dockerfiles"):
             for path in (self._cache_dir / cache).glob(".*"):
                 path.unlink()
         for path in (self._cache_dir / "uv").glob(".tmp*"):
@@ -88,10 +93,11 @@ class ImageBuilder:
 
     def _build(self, request: BuildRequest, reporter: Reporter) -> BuiltImage:
         reporter.phase("Resolve")
-        changes = check_docker(request.environment)
+        changes = left_out(request.environment)
         oci.image_environment(request)
         self._check_entry_script(request)
-        if request.base is None and (asked := named(request.environment)):
+        recipe = recipe_of(request.environment, self._store)
+        if recipe is None and request.base is None and (asked := named(request.environment)):
             pulled = pull(self._store, asked[0], reporter.log, asked[1])
             request = dataclasses.replace(request, base=pulled)
         requirements = with_trained_version(read_environment(request.environment), request.models)
@@ -105,6 +111,9 @@ class ImageBuilder:
             for change in lock.changes:
                 reporter.log(f"Changed: {change}")
             reporter.phase("Build", f"{len(lock.pins)} packages for Python {lock.python}")
+            if recipe is not None:
+                request = self._upon_dockerfile(request, recipe, reporter)
+            lock = self._of_base(lock, request)
             python = self._python(lock)
             shared, wheels = self._environment_layers(requirements, lock, python, request, reporter)
         layers = [*shared, *self._own_layers(request, reporter)]
@@ -124,6 +133,13 @@ class ImageBuilder:
         attached = attach(self._store, digest, sbom_digest, SBOM_TYPE, "sbom.cdx.json")
         all_changes = (*changes, *requirements.changes, *lock.changes)
         return BuiltImage(digest, size, lock.python, lock_digest, sbom_digest, all_changes, attached)
+
+    def _upon_dockerfile(self, request: BuildRequest, recipe: Recipe, reporter: Reporter) -> BuildRequest:
+        host, given = registry_of(request.environment)
+        base = self._dockerfiles.base(
+            recipe, request.froms, lambda image: given if image.host == host else None, reporter.log
+        )
+        return dataclasses.replace(request, base=base)
 
     @staticmethod
     def _check_entry_script(request: BuildRequest) -> None:
@@ -152,7 +168,7 @@ class ImageBuilder:
         reporter: Reporter,
     ) -> tuple[list[Layer], list[Layer]]:
         started = time.monotonic()
-        below = [*self._base_layers(request.base, python), self._runtime.worker(python)]
+        below = [*self._base_layers(request, python), self._runtime.worker(python)]
         _tell(reporter, below, started)
         started = time.monotonic()
         wheels = self._wheels.layers(lock, python, index_settings(requirements.options), reporter.log)
@@ -161,15 +177,30 @@ class ImageBuilder:
         limit = max(_LEAST_FOR_WHEELS, MAX_LAYERS - base - len(below) - 1 - len(request.models))
         return [*below, *join_layers(self._layers, wheels, limit)], wheels
 
-    def _base_layers(self, base: Base | None, python: Python) -> list[Layer]:
+    def _of_base(self, lock: Lock, request: BuildRequest) -> Lock:
+        """With the packages of the base, the Python that has them."""
+        if request.base is None or not user_managed(request.environment):
+            return lock
+        path = str(section(request.environment, "python").get("interpreterPath") or "")
+        named = re.search(r"python(3\.\d+)$", path)
+        there = request.base.facts.pythons
+        for name in [named[1]] if named else [lock.python, *there]:
+            major, minor = name.split(".")
+            if name in there and self._pythons.find((int(major), int(minor))) is not None:
+                return dataclasses.replace(lock, python=name)
+        return lock
+
+    def _base_layers(self, request: BuildRequest, python: Python) -> list[Layer]:
         """What an image needs to run in a container of its own: front, interpreters."""
+        base = request.base
         if base is None:
             return []
         own = self._pythons.own()
         fronts, needed = self._interpreters.provide(base, own)
         users, more = (fronts, []) if python == own else self._interpreters.provide(base, python)
         front = self._runtime.front(own, fronts)
-        return [*needed, front, *more, self._interpreters.environment(python, users)]
+        packages = user_managed(request.environment)
+        return [*needed, front, *more, self._interpreters.environment(python, users, packages=packages)]
 
     def _own_layers(self, request: BuildRequest, reporter: Reporter) -> list[Layer]:
         layers: list[Layer] = []

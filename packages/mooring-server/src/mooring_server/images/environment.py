@@ -39,6 +39,11 @@ def kind(value: object) -> str:
     return names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
 
 
+def user_managed(environment: Mapping[str, Any]) -> bool:
+    """Whether the packages are those of the base image (``python.userManagedDependencies``)."""
+    return bool(section(environment, "python").get("userManagedDependencies"))
+
+
 def variables(environment: Mapping[str, Any]) -> dict[str, str]:
     """The environment variables of the image, as the user wrote them.
 
@@ -67,30 +72,22 @@ def base_reference(environment: Mapping[str, Any]) -> str | None:
     return None if _AZURES_OWN_BASE.fullmatch(base.partition("@")[0].partition(":")[0]) else base.strip()
 
 
-def check_docker(environment: Mapping[str, Any]) -> list[str]:
-    """Refuse what only a container build can do; tell what is left out otherwise.
-
-    Returns:
-        One sentence for each thing the user set that this image does not have.
+def left_out(environment: Mapping[str, Any]) -> list[str]:
+    """One sentence for each thing the user set that this image does not have.
 
     Raises:
-        InvalidRequest: code ``DockerfileNotSupported``.
+        InvalidRequest: code ``EnvironmentInvalid``.
     """
     docker = section(environment, "docker")
-    for name, what in (("baseDockerfile", "a Dockerfile"), ("buildContext", "a Docker build context")):
-        if docker.get(name):
-            raise InvalidRequest(
-                "DockerfileNotSupported",
-                f"The environment is defined by {what} (docker.{name}); "
-                "this server builds images from Python packages only.",
-                hint="Move what the Dockerfile installs with pip or conda into the environment's "
-                "conda dependencies and remove it.",
-                phase="Resolve",
-                target=f"docker.{name}",
-            )
     # What was decided when the environment was made, for a model without code.
     made = environment.get("changes")
     changes = [str(change) for change in made] if isinstance(made, list) else []
+    if docker.get("baseDockerfile") or docker.get("buildContext"):
+        changes.append(
+            "What the Dockerfile makes is there in containers; a process service runs with this machine's libraries."
+        )
+        if docker.get("baseImage") and docker.get("baseDockerfile"):
+            changes.append("docker.baseImage is not used: the Dockerfile names its own in FROM.")
     if section(environment, "python").get("baseCondaEnvironment"):
         changes.append(
             "python.baseCondaEnvironment is not used: packages are installed beside what the base image has."

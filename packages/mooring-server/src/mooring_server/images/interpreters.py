@@ -38,13 +38,18 @@ class Interpreters:
             evidence={"pythons": there},
         )
 
-    def environment(self, python: Python, interpreter: str) -> Layer:
+    def environment(self, python: Python, interpreter: str, *, packages: bool = False) -> Layer:
         """What makes the wheels' folder a virtual environment of an interpreter of the image.
 
         The process target makes its own, for a Python of this host.
+
+        Args:
+            python: which one.
+            interpreter: its path.
+            packages: those that the interpreter has are there as well.
         """
-        entries = environment_entries(ENV, python, interpreter)
-        key = key_of("environment-1", python.name, interpreter)
+        entries = environment_entries(ENV, python, interpreter, packages=packages)
+        key = key_of("environment-1", python.name, interpreter, *(["packages"] if packages else []))
         name = f"python {python.name}"
         packing = self._cache.media_type
         return self._cache.get_or_make(
@@ -52,11 +57,13 @@ class Interpreters:
         )
 
 
-def environment_entries(folder: str, python: Python, interpreter: str) -> tuple[Entry, ...]:
+def environment_entries(
+    folder: str, python: Python, interpreter: str, *, packages: bool = False
+) -> tuple[Entry, ...]:
     """The files that make a folder of an image a virtual environment."""
     lines: Sequence[str] = (
         f"home = {interpreter.rpartition('/')[0]}",
-        "include-system-site-packages = false",
+        f"include-system-site-packages = {str(packages).lower()}",
         f"version = {python.name}",
     )
     return (

@@ -55,6 +55,7 @@ class BuildRequest:
         models: in the order the user gave.
         site: the files of a function app, relative to `functions.ROOT`; empty for an image without functions.
         base: what lies below; without one the image is for the process target only.
+        froms: the server's own bases that the environment's Dockerfile names, by their names there.
     """
 
     repository: str
@@ -67,6 +68,7 @@ class BuildRequest:
     site: tuple[TreeFile, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     base: Base | None = None
+    froms: Mapping[str, Base] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from mooring_server.images.bases.archive import import_archive
 from mooring_server.images.bases.base import Base
 from mooring_server.images.bases.build import NAME, BaseBuilder
 from mooring_server.images.bases.pull import named, pull
+from mooring_server.images.dockerfiles.recipe import Recipe
 from mooring_server.images.documents import load_manifest
 from mooring_server.images.environment import base_reference
 from mooring_server.images.oci import referenced_blobs
@@ -140,6 +141,37 @@ def base_of(session: Session, environment: Mapping[str, Any]) -> dict[str, Any] 
             content: dict[str, Any] = row.content
             return content
     return None
+
+
+def froms_of(session: Session, recipe: Recipe | None) -> dict[str, Any]:
+    """The bases of this server that a Dockerfile names, by the names it has for them, as they are now.
+
+    Azure's own images stand for the default base, as they do without a Dockerfile.
+
+    Returns:
+        `Base`s as JSON; what is not among them has to be pulled.
+
+    Raises:
+        InvalidRequest: code ``BaseMissing``.
+    """
+    if recipe is None:
+        return {}
+    found = {}
+    for image in recipe.dockerfile.images:
+        asked = {"docker": {"baseImage": image}}
+        base = base_of(session, asked)
+        if base is not None:
+            found[image] = base
+        elif base_reference(asked) is None:
+            raise InvalidRequest(
+                "BaseMissing",
+                f"The Dockerfile's {image} stands for this server's default base image, and there is none.",
+                hint="Bring one: mooring base import, mooring base pull. For RUN it must have a shell, which that of "
+                "`mooring base build` has not.",
+                phase="Resolve",
+                target=image,
+            )
+    return found
 
 
 def _find(session: Session, name: str) -> BaseImage:

@@ -10,7 +10,9 @@ from sqlalchemy import func, select
 
 from mooring_server.domain.errors import NotFound
 from mooring_server.domain.names import check_name
+from mooring_server.images.dockerfiles.recipe import context_files
 from mooring_server.services.context import Context, WorkspaceRef, find_workspace, next_version
+from mooring_server.services.models import check_files
 from mooring_server.store.tables import Environment, now
 
 
@@ -23,6 +25,7 @@ class Environments:
     def register(self, ref: WorkspaceRef, name: str, definition: dict[str, Any]) -> dict[str, Any]:
         """Store a definition (Azure's environment JSON, lower camel case) as the newest version of ``name``."""
         check_name("environment", name)
+        check_files(self._context, context_files(definition))
         kept = {k: v for k, v in definition.items() if k not in {"name", "version"}}
         digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
         with self._context.db.write() as session:

@@ -17,10 +17,11 @@ from mooring_server.domain.names import check_name, split_id
 from mooring_server.images import functions
 from mooring_server.images.bases.base import Base
 from mooring_server.images.docker_archive import docker_archive, has_base
+from mooring_server.images.dockerfiles.recipe import context_files, recipe_of
 from mooring_server.images.documents import load_manifest
 from mooring_server.images.nocode import nocode_request
 from mooring_server.images.types import BuildRequest, ModelTree, TreeFile
-from mooring_server.services.bases import base_of
+from mooring_server.services.bases import base_of, froms_of
 from mooring_server.services.context import Context, WorkspaceRef, find_workspace, next_version
 from mooring_server.services.image_labels import new_label
 from mooring_server.services.image_view import image_view, image_views, model_conditions
@@ -34,7 +35,7 @@ from mooring_server.store.tables import Image, ImageModel, Model, Service, Works
 
 _MAX_MODELS = 1000  # Azure's limit
 _MAX_SCRIPT = 16 * 1024 * 1024
-_REQUEST = ("entryScript", "sourceDirectory", "files", "environment", "deployedApiOptions", "base")
+_REQUEST = ("entryScript", "sourceDirectory", "files", "environment", "deployedApiOptions", "base", "froms")
 
 
 class Images:
@@ -217,7 +218,7 @@ def prepare_request(
 
     Returns:
         ``{entryScript, sourceDirectory, files, modelIds, environment, description, kvTags, properties, imageFlavor,
-        base}``.
+        base, froms}``.
     """
     model_ids = list(request.get("modelIds") or [])
     if len(model_ids) > _MAX_MODELS:
@@ -225,12 +226,16 @@ def prepare_request(
     models = [find_model(session, workspace, m) for m in model_ids]
     if len({m.id for m in models}) < len(models):
         raise InvalidRequest("DuplicateModel", "A model occurs twice in the list of models.")
+    environment = request.get("environment") or {}
+    check_files(context, context_files(environment))
+    recipe = recipe_of(environment, context.store)
     prepared = {
         **request,
         "modelIds": [f"{m.name}:{m.version}" for m in models],
         "files": check_files(context, request.get("files") or []),
         "deployedApiOptions": functions.check_options(request.get("deployedApiOptions")),
-        "base": base_of(session, request.get("environment") or {}),
+        "base": None if recipe else base_of(session, environment),
+        "froms": froms_of(session, recipe),
     }
     if not request.get("entryScript"):
         return prepared | _without_code(context, models)
@@ -334,6 +339,7 @@ def build_request(session: Session, store: ContentStore, image: Image) -> BuildR
         site=tuple(TreeFile(path, store.put_bytes(data), len(data)) for path, data in sorted(site.items())),
         labels={functions.LABEL: json.dumps(described, sort_keys=True)} if described else {},
         base=Base.from_json(request["base"]) if request.get("base") else None,
+        froms={name: Base.from_json(base) for name, base in (request.get("froms") or {}).items()},
     )
 
 

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta, timezone
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from mooring_server.images.dockerfiles.recipe import context_digests
 from mooring_server.images.documents import load_manifest
 from mooring_server.images.oci import referenced_blobs
 from mooring_server.store.content import ContentStore
-from mooring_server.store.tables import BaseImage, Image, Model, PushedBlob, PushedManifest
+from mooring_server.store.tables import BaseImage, Environment, Image, Model, PushedBlob, PushedManifest
 
 # Rows that are looked at together; thousands of models have long lists of files.
 _ROWS = 200
@@ -19,7 +20,7 @@ AWAITED = timedelta(days=1)
 
 
 def referenced(session: Session, store: ContentStore) -> set[str]:
-    """The digests of models' files, sources, locks, and of images and base images with all their layers.
+    """The digests of models' files, sources, build contexts, locks, and of images and base images with their layers.
 
     Raises:
         NotFound: ``BlobNotFound`` when the manifest of an image or a base image is lost.
@@ -31,6 +32,7 @@ def referenced(session: Session, store: ContentStore) -> set[str]:
     images = select(Image.request, Image.digest, Image.built).execution_options(yield_per=_ROWS)
     for image in session.execute(images):
         kept.update(f["digest"] for f in image.request.get("files") or ())
+        kept.update(context_digests(image.request.get("environment") or {}))
         built = image.built or {}
         kept.update(d for d in (built.get("lock_digest"), built.get("sbom_digest")) if d)
         if image.digest and image.digest not in manifests:
@@ -42,6 +44,8 @@ def referenced(session: Session, store: ContentStore) -> set[str]:
     for digest in session.scalars(select(BaseImage.digest)):
         manifests.add(digest)
         kept.update(referenced_blobs(load_manifest(store, digest)))
+    for definition in session.scalars(select(Environment.definition).execution_options(yield_per=_ROWS)):
+        kept.update(context_digests(definition))
     kept |= pushed(session)
     return kept | manifests
 

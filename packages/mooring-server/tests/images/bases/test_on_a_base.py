@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -68,6 +69,28 @@ def names(store: ContentStore, digest: str) -> dict[str, str]:
     path = store.path(digest)
     with opened(path, LIMITS.size(1 << 30)) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         return {member.name: member.linkname for member in archive}
+
+
+def test_the_packages_of_the_base_are_seen_where_the_user_manages_them(
+    store: ContentStore, tmp_path: Path
+) -> None:
+    builder = ImageBuilder(store, tmp_path / "cache")
+    asked = request(store, base_in(store))
+    python = {"userManagedDependencies": True, "interpreterPath": f"/usr/bin/python{PYTHON}"}
+    own = dataclasses.replace(asked, environment={"python": python})
+    for wanted, seen in ((asked, "false"), (own, "true")):
+        manifest, _ = read(store, builder.build(wanted, Quiet()).digest)
+        layer = next(
+            each for each in manifest["layers"] if each["annotations"]["dev.mooring.layer"] == "interpreter"
+        )
+        path = store.path(layer["digest"])
+        with opened(path, 1 << 30) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+            text = next(
+                file.read().decode()
+                for member in archive
+                if member.name == "opt/mooring/env/pyvenv.cfg" and (file := archive.extractfile(member))
+            )
+        assert f"include-system-site-packages = {seen}" in text
 
 
 def test_what_an_engine_finds(store: ContentStore, tmp_path: Path) -> None:

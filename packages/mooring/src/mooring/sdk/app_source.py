@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mooring.sdk import entry_script
+from mooring.sdk.build_context import with_context
 from mooring.sdk.client import Client
 from mooring.sdk.environment import Environment
 from mooring.sdk.environment_sections import DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE
@@ -83,7 +84,7 @@ class AppSource:
             else None,
             "files": upload(client, files),
             "modelIds": model_ids,
-            "environment": self.environment,
+            "environment": with_context(client, self.environment),
         }
 
     def to_json(self) -> JSON:

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from mooring.sdk.build_context import with_context
 from mooring.sdk.client import part
 from mooring.sdk.conda_dependencies import CondaDependencies
 from mooring.sdk.container_registry import ContainerRegistry
@@ -192,7 +193,8 @@ class Environment:
         Returns:
             The registered environment, with its version.
         """
-        data = workspace.mooring.call("PUT", f"/environments/{part(self.name)}", self.to_json())
+        body = with_context(workspace.mooring, self.to_json())
+        data = workspace.mooring.call("PUT", f"/environments/{part(self.name)}", body)
         return Environment.from_json(data)
 
     @staticmethod

@@ -38,7 +38,11 @@ class DockerImagePlatform:
 
 
 class DockerBuildContext:
-    """A directory with a Dockerfile."""
+    """A directory with a Dockerfile.
+
+    Attributes:
+        files: what the server has of it, once it was sent: ``path``, ``digest``, ``size``, ``executable`` of each.
+    """
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class DockerBuildContext:
         self.location_type = location_type
         self.location = location
         self.dockerfile_path = dockerfile_path
+        self.files: list[JSON] = []
 
     @classmethod
     def from_local_directory(
@@ -155,6 +160,7 @@ class DockerSection:
                 "locationType": context.location_type,
                 "location": context.location,
                 "dockerfilePath": context.dockerfile_path,
+                **({"files": context.files} if context.files else {}),
             },
             "baseImageRegistry": self.base_image_registry.serialize(),
             "platform": {"os": self.platform.os, "architecture": self.platform.architecture},
@@ -183,6 +189,7 @@ class DockerSection:
                 context.get("location"),
                 context.get("dockerfilePath") or "Dockerfile",
             )
+            self.build_context.files = list(context.get("files") or [])
 
 
 class SparkPackage:

@@ -48,6 +48,20 @@ class IgnoreRules:
                 return cls(path.read_text(encoding="utf-8", errors="replace").splitlines())
         return cls(())
 
+    @classmethod
+    def of_docker(cls, directory: Path) -> IgnoreRules:
+        """Read ``.dockerignore`` of a build context; its patterns all begin at the top."""
+        path = directory / ".dockerignore"
+        if not path.is_file():
+            return cls(())
+        rules = []
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            text = line.strip()
+            if text and not text.startswith("#"):
+                back = "!" if text.startswith("!") else ""
+                rules.append(f"{back}/{text.removeprefix('!').strip().removeprefix('./').strip('/')}")
+        return cls(rules)
+
     def ignores(self, path: str, *, is_dir: bool = False) -> bool:
         """Whether a path relative to the source directory (``/``-separated) stays behind."""
         name = path.rsplit("/", 1)[-1]

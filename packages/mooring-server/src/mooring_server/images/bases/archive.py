@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
 from mooring_server.images.bases.base import Base, check_architecture, own_architecture, store_base
@@ -28,19 +29,34 @@ from mooring_server.store.content import CHUNK, ContentStore
 _LARGEST_DOCUMENT = 4 << 20
 
 
-def import_archive(store: ContentStore, path: Path, name: str, log: Log) -> Base:
+def import_archive(
+    store: ContentStore,
+    path: Path,
+    name: str,
+    log: Log,
+    known: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> Base:
     """Store the image that a file holds.
+
+    Args:
+        store: takes it.
+        path: of the file.
+        name: what the base is called.
+        log: takes lines that tell how it goes.
+        known: descriptors of layers in the store by diff id; these are not packed again.
 
     Raises:
         PhaseFailed: as of `fetch`.
     """
     try:
-        return _import(store, path, name, log)
+        return _import(store, path, name, log, known)
     except DAMAGE as error:
         raise invalid(name, f"the file is no archive that can be read ({error})") from error
 
 
-def _import(store: ContentStore, path: Path, name: str, log: Log) -> Base:
+def _import(
+    store: ContentStore, path: Path, name: str, log: Log, known: Mapping[str, Mapping[str, Any]]
+) -> Base:
     if tarfile.is_tarfile(path):
         with tarfile.open(path) as archive:
             # Docker wrote layers that occur twice as links.
@@ -52,7 +68,7 @@ def _import(store: ContentStore, path: Path, name: str, log: Log) -> Base:
                 return fetch(store, layout, layout.chosen(), name, log)
             if "manifest.json" in members:
                 log("An archive of docker save.")
-                return _saved(store, archive, members, name)
+                return _saved(store, archive, members, name, known)
     log("An archive of a root directory.")
     layer = _packed(store, path, name)
     return _base(store, {"architecture": own_architecture(), "os": "linux"}, [layer], name)
@@ -86,7 +102,11 @@ class _Layout:
 
 
 def _saved(
-    store: ContentStore, archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], name: str
+    store: ContentStore,
+    archive: tarfile.TarFile,
+    members: dict[str, tarfile.TarInfo],
+    name: str,
+    known: Mapping[str, Mapping[str, Any]],
 ) -> Base:
     images = _json(archive, members["manifest.json"], name)
     if not isinstance(images, list) or len(images) != 1:
@@ -100,10 +120,12 @@ def _saved(
     check_architecture(config, name)
     if len(paths) != len(diff_ids):
         raise invalid(name, f"it has {len(paths)} layers, but its configuration {len(diff_ids)}")
-    layers = [
-        _saved_layer(store, archive, member, diff_id, name)
-        for member, diff_id in zip(paths, diff_ids, strict=True)
-    ]
+    layers = []
+    for member, diff_id in zip(paths, diff_ids, strict=True):
+        if diff_id in known and store.touch(known[diff_id]["digest"]):
+            layers.append({**known[diff_id], "diff_id": diff_id})
+        else:
+            layers.append(_saved_layer(store, archive, member, diff_id, name))
     return _base(store, config, layers, name)
 
 

@@ -111,7 +111,8 @@ class BaseContent:
 def store_base(store: ContentStore, manifest: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """Write the manifest of a base whose layers are stored; its digest.
 
-    Layers keep their bytes; Docker's media types become OCI's, and the configuration is taken over as it is.
+    Layers keep their bytes; Docker's media types become OCI's. The configuration is taken over as it is, with a
+    history if it has none: Podman refuses to build upon an image whose history does not fit its layers.
 
     Raises:
         MooringError: code ``ImageInvalid``.
@@ -121,7 +122,7 @@ def store_base(store: ContentStore, manifest: Mapping[str, Any], config: Mapping
         raise MooringError(
             "ImageInvalid", "The image's configuration does not fit its layers.", phase="Resolve"
         )
-    data = canonical_json(config)
+    data = canonical_json({**config, "history": _history(config, len(layers))})
     return store.put_bytes(
         canonical_json(
             {
@@ -139,6 +140,13 @@ def store_base(store: ContentStore, manifest: Mapping[str, Any], config: Mapping
             }
         )
     )
+
+
+def _history(config: Mapping[str, Any], layers: int) -> list[dict[str, Any]]:
+    known = list(config.get("history") or [])
+    if sum(not entry.get("empty_layer") for entry in known) == layers:
+        return known
+    return [{"created": config.get("created", "1980-01-01T00:00:00Z"), "created_by": "base"}] * layers
 
 
 def check_architecture(config: Mapping[str, Any], reference: str) -> str:

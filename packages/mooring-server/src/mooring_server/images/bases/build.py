@@ -80,7 +80,8 @@ class BaseBuilder:
         config = {
             "architecture": own_architecture(),
             "os": "linux",
-            "config": {"Env": ["PATH=/usr/local/bin:/usr/bin:/bin"], "User": "10001:10001"},
+            # No user: images upon it have their own, and the steps of a Dockerfile expect to be root.
+            "config": {"Env": ["PATH=/usr/local/bin:/usr/bin:/bin"]},
             "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
             "history": [{"created": "1980-01-01T00:00:00Z", "created_by": "mooring base build"}],
         }

@@ -41,7 +41,9 @@ class Origin(Protocol):
         ...
 
 
-def fetch(store: ContentStore, origin: Origin, reference: str, name: str, log: Log) -> Base:
+def fetch(
+    store: ContentStore, origin: Origin, reference: str, name: str, log: Log, *, usable: bool = True
+) -> Base:
     """Store an image and look through it.
 
     Args:
@@ -50,6 +52,7 @@ def fetch(store: ContentStore, origin: Origin, reference: str, name: str, log: L
         reference: tag or digest there.
         name: what the base is called.
         log: takes lines that tell how it goes.
+        usable: refuse one that wheels do not run on.
 
     Raises:
         PhaseFailed: codes ``ArchitectureMismatch``, ``BaseNotSupported``, ``ImageInvalid``, ``LayerTampered``,
@@ -69,7 +72,8 @@ def fetch(store: ContentStore, origin: Origin, reference: str, name: str, log: L
         log(f"Layer {number} of {len(manifest['layers'])}: {size:,} bytes.")
         _layer(store, origin, digest, size, name)
     facts = look(store.path(layer["digest"]) for layer in manifest["layers"])
-    check_usable(facts, name)
+    if usable:
+        check_usable(facts, name)
     digest = store_base(store, manifest, config)
     return Base(digest, name, architecture, sum(int(layer["size"]) for layer in manifest["layers"]), facts)
 

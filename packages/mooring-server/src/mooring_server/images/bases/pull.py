@@ -23,6 +23,16 @@ def named(environment: Mapping[str, Any]) -> tuple[ImageReference, Credentials |
     text = base_reference(environment)
     if text is None:
         return None
+    host, given = registry_of(environment)
+    return ImageReference.parse(text, host), given
+
+
+def registry_of(environment: Mapping[str, Any]) -> tuple[str, Credentials | None]:
+    """The registry that an environment names (``docker.baseImageRegistry``): ``host[:port]``, and what opens it.
+
+    Raises:
+        InvalidRequest: code ``EnvironmentInvalid``.
+    """
     registry = section(section(environment, "docker"), "baseImageRegistry")
     values = {}
     for name in ("address", "username", "password"):
@@ -32,11 +42,16 @@ def named(environment: Mapping[str, Any]) -> tuple[ImageReference, Credentials |
         values[name] = value
     host = values["address"].removeprefix("https://").removeprefix("http://").rstrip("/")
     given = Credentials(values["username"], values["password"]) if values["username"] else None
-    return ImageReference.parse(text, host), given
+    return host, given
 
 
 def pull(
-    store: ContentStore, reference: ImageReference, log: Log, credentials: Credentials | None = None
+    store: ContentStore,
+    reference: ImageReference,
+    log: Log,
+    credentials: Credentials | None = None,
+    *,
+    usable: bool = True,
 ) -> Base:
     """Store an image of a registry.
 
@@ -45,10 +60,11 @@ def pull(
         reference: of the image.
         log: takes lines that tell how it goes.
         credentials: else those that Docker or Podman keep.
+        usable: see `fetch`.
 
     Raises:
         PhaseFailed: codes of `RegistryClient` and `fetch`.
     """
     log(f"Pulling {reference}.")
     with RegistryClient(reference, credentials, of_environment()) as registry:
-        return fetch(store, registry, reference.wanted, str(reference), log)
+        return fetch(store, registry, reference.wanted, str(reference), log, usable=usable)

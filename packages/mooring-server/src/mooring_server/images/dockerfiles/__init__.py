@@ -1,0 +1,1 @@
+"""Bases that a Dockerfile describes: buildah, Podman or Docker carry out its steps."""
