@@ -26,9 +26,9 @@ from typing import Any
 
 from mooring_runtime import __version__
 from mooring_runtime.front.app import ScoringApp
-from mooring_runtime.front.channel import JSON_HEADERS
 from mooring_runtime.front.dispatch import Dispatcher
 from mooring_runtime.front.exchange import Exchange
+from mooring_runtime.front.reply import JSON_HEADERS
 from mooring_runtime.functions.definition import BLOB, HTTP, SERVICE_BUS, Function, HostFile, read_app
 from mooring_runtime.functions.http_trigger import HttpTrigger
 from mooring_runtime.functions.invocation import Invoker

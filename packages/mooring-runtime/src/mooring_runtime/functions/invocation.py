@@ -6,8 +6,8 @@ import asyncio
 import json
 from typing import Any
 
-from mooring_runtime.front.channel import Reply, ScoringFailed
 from mooring_runtime.front.dispatch import Dispatcher
+from mooring_runtime.front.reply import Reply, ScoringFailed
 from mooring_runtime.front.stream import StreamBroken
 from mooring_runtime.functions.trigger import Event, Outcome
 from mooring_runtime.worker import frames

@@ -22,7 +22,7 @@ from mooring_server.images.documents import load_manifest
 from mooring_server.images.locks import key_of, read_json
 from mooring_server.images.oci import referenced_blobs
 from mooring_server.images.references import ImageReference
-from mooring_server.images.registry_client import Credentials
+from mooring_server.images.registry_settings import Credentials
 from mooring_server.images.scratch import KeyedLocks, Scratch
 from mooring_server.store.content import ContentStore
 
