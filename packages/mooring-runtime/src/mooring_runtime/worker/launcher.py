@@ -29,6 +29,7 @@ from contextlib import suppress
 PACKET = 1 << 18
 MOST_FDS = 16
 MARK = "MOORING_CHILD"
+OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 # Version 2 and 1 of control groups, as seen from inside the container.
 COUNTERS = (
     ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory.peak"),
@@ -92,9 +93,12 @@ class Launcher:
         environment.update(message["env"])
         environment[MARK] = message["id"]
         environment["MOORING_WORKER"] = json.dumps(settings)
+        # A signal that comes before the worker is one waits until our handlers, which would swallow it, are off.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, OURS)
         pid = os.fork()
         if pid == 0:
-            become(message["argv"], environment, message["cwd"], fds)
+            become(message["argv"], environment, message["cwd"], fds, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._pids[pid] = message["id"]
         self._names[message["id"]] = pid
         self._say({"event": "launched", "id": message["id"], "pid": pid})
@@ -127,12 +131,13 @@ class Launcher:
             self.stopping = True
 
 
-def become(argv, environment, cwd, fds):
-    """Turns the process, just forked, into a worker."""
+def become(argv, environment, cwd, fds, mask):
+    """Turns the process, just forked with our signals blocked, into a worker with the signal mask."""
     try:
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        for number in OURS:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.setsid()
         null = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((null, 0), (fds["stdout"], 1), (fds["stderr"], 2)):
