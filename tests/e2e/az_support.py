@@ -8,10 +8,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+from support import RunningServer, kill_all
 
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements" / "reference-az.txt"
 MOORING = str(Path(sys.executable).with_name("mooring"))
@@ -76,3 +79,29 @@ class Shell:
         done = self.run("az", *line.split(), *more, status=None)
         assert done.returncode != 0, done.stdout
         return done.stderr
+
+
+@contextmanager
+def az_shell(folder: Path, server: RunningServer) -> Iterator[Shell]:
+    """A server while it is there, and a shell that `mooring az-setup` has made ready for it."""
+    variables = {
+        "PATH": f"{Path(MOORING).parent}{os.pathsep}{az_folder()}{os.pathsep}{os.environ['PATH']}",
+        "MOORING_HOME": str(server.home),
+        "AZURE_CONFIG_DIR": str(folder / "azure"),
+        "AZURE_CORE_COLLECT_TELEMETRY": "false",
+    }
+    made = Shell(folder, variables)
+    server.start()
+    try:
+        done = made.run(MOORING, "az-setup")
+        name, _, value = done.stdout.strip().removeprefix("export ").partition("=")
+        assert name == "REQUESTS_CA_BUNDLE"
+        made.variables[name] = value
+        yield made
+        made.run(MOORING, "az-setup", "--remove")
+        assert "mooring" not in [cloud["name"] for cloud in made.az("cloud list")]
+        token = server.client.get("/mooring/v1/tokens").json()["value"][0]
+        assert token["state"] == "Revoked"
+        server.close()
+    finally:
+        kill_all(server.home)

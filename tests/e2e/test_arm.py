@@ -4,7 +4,6 @@ import base64
 import json
 import re
 from collections.abc import Iterator
-from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -365,32 +364,3 @@ def test_roles_hold_here_as_well(http: httpx.Client, owner: dict[str, str], az: 
     assert one.refused("GET", GROUP)[:2] == (403, "AuthorizationFailed")
     found = one("GET", SUB + "/resources")["value"]
     assert [resource["id"] for resource in found] == [registry]
-
-
-@pytest.mark.skipif(find_spec("proton") is None, reason="needs mooring-server[servicebus]")
-def test_a_service_bus(az: Az) -> None:
-    bus = GROUP + "/providers/Microsoft.ServiceBus/namespaces/mynamespace"
-    made = az("PUT", bus, {"location": "westeurope", "sku": {"name": "Standard"}, "tags": {}}, status=201)
-    assert made["properties"]["status"] == "Active"
-    check = SUB + "/providers/Microsoft.ServiceBus/CheckNameAvailability"
-    assert not az("POST", check, {"name": "MyNamespace"})["nameAvailable"]
-    queue = bus + "/queues/in"
-    body = {"properties": {"lockDuration": "PT30S", "maxDeliveryCount": 3}}
-    assert az("PUT", queue, body)["properties"]["lockDuration"] == "PT30S"
-    assert az("GET", queue)["properties"]["maxDeliveryCount"] == 3
-    sessions = {"properties": {"requiresSession": True}}
-    assert az.refused("PUT", bus + "/queues/other", sessions)[1] == "QueueFeatureNotSupported"
-    rule = bus + "/AuthorizationRules/RootManageSharedAccessKey"
-    keys = az("POST", rule + "/listKeys")
-    assert keys["primaryKey"] in keys["primaryConnectionString"]
-    assert az("POST", rule + "/regenerateKeys", {"keyType": "PrimaryKey"})["primaryKey"] != keys["primaryKey"]
-    az("PUT", queue + "/authorizationRules/send", {"properties": {"rights": ["Send"]}})
-    assert [one["name"] for one in az("GET", queue + "/authorizationRules")["value"]] == ["send"]
-    az("DELETE", queue + "/authorizationRules/send")
-    assert (
-        az.refused("PUT", bus.replace("mynamespace", "short"), {"location": "l"})[1] == "InvalidResourceName"
-    )
-    az("DELETE", queue)
-    assert az.refused("GET", queue)[:2] == (404, "ResourceNotFound")
-    az("DELETE", bus)
-    assert az("GET", GROUP + "/providers/Microsoft.ServiceBus/namespaces")["value"] == []

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
-from az_support import MOORING, Shell, az_folder
+from az_support import Shell, az_shell
 from sdk_support import write_app
-from support import RunningServer, eventually, kill_all
+from support import RunningServer, eventually
 from test_docs import ROOT, blocks
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
@@ -43,29 +40,10 @@ print(made.location)
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    """A server, and a shell that is set up for it by `mooring az-setup`."""
+    """A server, and a shell that is set up for it."""
     folder = tmp_path_factory.mktemp("az")
-    variables = {
-        "PATH": f"{Path(MOORING).parent}{os.pathsep}{az_folder()}{os.pathsep}{os.environ['PATH']}",
-        "MOORING_HOME": str(folder / "home"),
-        "AZURE_CONFIG_DIR": str(folder / "azure"),
-        "AZURE_CORE_COLLECT_TELEMETRY": "false",
-    }
-    made = Shell(folder, variables)
-    server = RunningServer(folder / "home").start()
-    try:
-        done = made.run(MOORING, "az-setup")
-        name, _, value = done.stdout.strip().removeprefix("export ").partition("=")
-        assert name == "REQUESTS_CA_BUNDLE"
-        made.variables[name] = value
+    with az_shell(folder, RunningServer(folder / "home")) as made:
         yield made
-        made.run(MOORING, "az-setup", "--remove")
-        assert "mooring" not in [cloud["name"] for cloud in made.az("cloud list")]
-        token = server.client.get("/mooring/v1/tokens").json()["value"][0]
-        assert token["state"] == "Revoked"
-        server.close()
-    finally:
-        kill_all(folder / "home")
 
 
 @pytest.fixture(scope="module")
@@ -235,25 +213,6 @@ def test_wrong_steps_have_azures_code_and_a_sentence(
     said = shell.refused(command.format(group=group))
     assert code in said
     assert sentence in said
-
-
-@pytest.mark.skipif(find_spec("proton") is None, reason="needs mooring-server[servicebus]")
-def test_a_service_bus(shell: Shell, group: str) -> None:
-    place = f"--resource-group {group} --namespace-name azbusone"
-    made = shell.az(f"servicebus namespace create --resource-group {group} --name azbusone --sku Standard")
-    assert (made["name"], made["status"], made["sku"]["name"]) == ("azbusone", "Active", "Standard")
-    queue = shell.az(
-        f"servicebus queue create {place} --name in --max-delivery-count 3 --lock-duration PT30S"
-    )
-    assert (queue["maxDeliveryCount"], queue["lockDuration"]) == (3, "PT30S")
-    assert [one["name"] for one in shell.az(f"servicebus queue list {place}")] == ["in"]
-    keys = shell.az(
-        f"servicebus namespace authorization-rule keys list {place} --name RootManageSharedAccessKey"
-    )
-    assert keys["primaryConnectionString"].startswith("Endpoint=sb://")
-    assert keys["keyName"] == "RootManageSharedAccessKey"
-    assert "ResourceNotFound" in shell.refused(f"servicebus queue show {place} --name absent")
-    shell.az(f"servicebus namespace delete --resource-group {group} --name azbusone")
 
 
 def test_a_wrong_password_is_refused(shell: Shell) -> None:

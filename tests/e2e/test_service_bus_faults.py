@@ -46,10 +46,17 @@ def resident(pid: int) -> int:
 
 
 class Load:
-    """Two senders and a receiver that go on whatever the broker does."""
+    """Two senders and a receiver that go on whatever the broker does.
+
+    Attributes:
+        acknowledged: the texts whose sending was confirmed.
+        tried: those whose completion was asked for; it may be done although the answer did not arrive.
+        settled: those whose completion was confirmed.
+    """
 
     def __init__(self, connection: str, queue: str) -> None:
         self.acknowledged: list[str] = []
+        self.tried: list[str] = []
         self.settled: list[str] = []
         self._connection, self._queue = connection, queue
         self._stop = threading.Event()
@@ -90,6 +97,7 @@ class Load:
         ):
             while not self._stop.is_set():
                 for message in receiver.receive_messages(10, max_wait_time=1):
+                    self.tried.append(body_of(message))
                     receiver.complete_message(message)
                     self.settled.append(body_of(message))
 
@@ -102,8 +110,9 @@ def test_killed_under_load_it_loses_nothing_that_it_acknowledged(bus: BusServer)
             eventually(lambda n=sent: len(load.acknowledged) > n + 50, "messages are sent", 120)
             eventually(lambda n=seen: len(load.settled) > n + 10, "messages are received", 120)
             os.kill(bus.broker(), signal.SIGKILL)
-    count = Counter([*load.settled, *receive_all(connection, queue)])
-    lost = set(load.acknowledged) - set(count)
+    left = receive_all(connection, queue)
+    count = Counter([*load.settled, *left])
+    lost = set(load.acknowledged) - {*load.tried, *left}
     twice = sum(n - 1 for n in count.values())
     print(f"acknowledged {len(load.acknowledged)}, lost {len(lost)}, completed twice {twice}")  # noqa: T201
     assert not lost
@@ -175,7 +184,7 @@ def test_a_hundred_thousand_messages(bus: BusServer) -> None:
 
 
 def test_clients_that_stop_reading_hold_nobody_and_no_memory(bus: BusServer) -> None:
-    connection, queue = bus.namespace(), bus.queue("stalled", lockDuration="PT5S", maxDeliveryCount=2000)
+    connection, queue = bus.namespace(), bus.queue("stalled", lockDuration="PT20S", maxDeliveryCount=2000)
     host, port = address(connection)
     stalled = []
     try:
@@ -195,9 +204,9 @@ def test_clients_that_stop_reading_hold_nobody_and_no_memory(bus: BusServer) -> 
             assert resident(bus.broker()) - before < 150 << 20
             found = set()
             deadline = time.monotonic() + 240
-            with client(connection) as sdk, sdk.get_queue_receiver(queue, max_wait_time=10) as other:
+            with client(connection) as sdk, sdk.get_queue_receiver(queue, max_wait_time=60) as other:
                 while len(found) < 100 and time.monotonic() < deadline:
-                    for message in other.receive_messages(10):
+                    for message in other.receive_messages(2):
                         found.add(body_of(message)[:3])
                         other.complete_message(message)
             assert len(found) == 100
