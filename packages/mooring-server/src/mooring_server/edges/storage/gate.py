@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timezone
 from urllib.parse import unquote
 
@@ -71,7 +71,7 @@ class StorageGate:
     """
 
     def __init__(
-        self, app: FastAPI, accounts: OpenAccounts, signals: Signals, services: dict[str, Service]
+        self, app: FastAPI, accounts: OpenAccounts, signals: Signals, services: Mapping[str, Service]
     ) -> None:
         self.app = app
         self._accounts = accounts
