@@ -191,6 +191,7 @@ def create_app(
     identities = _Identities(context, tokens, workspaces)
     app.add_middleware(Guard, gate=Gate(token, identities.authenticate, Attempts(), audit))
     install_error_handlers(app, home.path)
+    app.state.stopping = context.signals.stop
 
     apps, plans, bus = FunctionApps(context, accounts), Plans(context), ServiceBus.over(context, broker)
     contents = [apps.delete_group, accounts.delete_group, plans.delete_group, bus.namespaces.delete_group]
