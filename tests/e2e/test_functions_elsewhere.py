@@ -40,7 +40,7 @@ def app(
     jobs = Storage(server, "elsewherejobs").connection if here else azurite.connection_string
     app.set(AzureWebJobsStorage=jobs, TriggerConnectionString=azurite.connection_string)
     app.storage = StorageAt(azurite.connection_string)  # type: ignore[attr-defined]
-    app.storage.containers(f"input-{name}")  # type: ignore[attr-defined]
+    app.storage.containers(f"input-{name}", f"output-{name}")  # type: ignore[attr-defined]
     app.contain(made)
     yield app
     app.client.delete(app.path)

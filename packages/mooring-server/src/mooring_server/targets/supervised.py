@@ -36,7 +36,8 @@ _INHERITED = (
 )
 # With coverage measuring subprocesses, its settings must reach the supervisor; they hold no secret.
 _INHERITED_PREFIXES = ("LC_", "COVERAGE_")
-_START_SECONDS = 15.0
+# A machine that is busy with other things starts an interpreter by and by.
+_START_SECONDS = 60.0
 _MAX_BODY = 100 * 1024 * 1024
 _LOG = "worker.log"
 # A deleted service's directory has this before its name while its files go.
@@ -207,16 +208,24 @@ class SupervisedTarget(ABC):
         inherited = {
             k: v for k, v in os.environ.items() if k in _INHERITED or k.startswith(_INHERITED_PREFIXES)
         }
-        started = subprocess.run(
-            [sys.executable, "-m", "mooring_runtime.supervisor", "--dir", str(directory), "--detach"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            cwd="/",
-            env=inherited,
-            timeout=_START_SECONDS,
-            check=False,
-        )
+        try:
+            started = subprocess.run(
+                [sys.executable, "-m", "mooring_runtime.supervisor", "--dir", str(directory), "--detach"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                cwd="/",
+                env=inherited,
+                timeout=_START_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise PhaseFailed(
+                "SupervisorNotStarted",
+                f"The supervisor of service {uid} did not start within {_START_SECONDS:g} s.",
+                phase="Start",
+                hint="The machine is short of processor time or memory; deploy again when it is not.",
+            ) from error
         deadline = time.monotonic() + _START_SECONDS
         while started.returncode == 0 and time.monotonic() < deadline:
             if self.observe(uid).phase != "Absent":
