@@ -46,7 +46,7 @@ fmt: setup  ## format the code
 	$(BIN)/ruff format .
 
 bench-build: setup  ## how fast builds, deployments and start-up are; prints a table
-	$(BIN)/python benchmarks/build.py
+	$(BIN)/python -m benchmarks.build
 
 bench-mlflow: setup  ## deploying through MLflow's client beside `mlflow models serve`, with wrk; prints a table
 	$(BIN)/python -m benchmarks.mlflow
