@@ -24,7 +24,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from benchmarks.build import Table, server, silently
+from benchmarks.build.bench import server
+from benchmarks.build.table import Table, silently
 from benchmarks.scoring import load
 from benchmarks.scoring.__main__ import prepare, train
 from benchmarks.scoring.load import MISSING, Wrong, wrk

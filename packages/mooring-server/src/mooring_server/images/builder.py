@@ -60,7 +60,7 @@ class ImageBuilder:
         self._resolver = Resolver(uv, self._pythons, LockCache(cache_dir / "locks"), self._scratch)
         self._wheels = WheelLayers(uv, self._layers, self._scratch)
         self._runtime = RuntimeLayers(self._layers, self._scratch)
-        self._interpreters = Interpreters(self._layers)
+        self._interpreters = Interpreters(self._layers, self._scratch)
         self._conda = CondaPythons(cache_dir / "pythons", self._pythons, self._scratch)
         self._dockerfiles = DockerfileBases(store, cache_dir / "dockerfiles", self._scratch)
         self._busy = KeyedLocks()

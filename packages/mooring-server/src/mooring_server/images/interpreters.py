@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mooring_server.domain.errors import PhaseFailed
 from mooring_server.images.bases.base import Base
+from mooring_server.images.hostpythons import HostPythons
 from mooring_server.images.layers import Entry, Layer, LayerCache, Symlink, write_layer
 from mooring_server.images.locks import key_of
 from mooring_server.images.pythons import Python
+from mooring_server.images.scratch import Scratch
 
 ENV = "opt/mooring/env"
 
@@ -16,8 +17,9 @@ ENV = "opt/mooring/env"
 class Interpreters:
     """Gives images what their Pythons need."""
 
-    def __init__(self, cache: LayerCache) -> None:
+    def __init__(self, cache: LayerCache, scratch: Scratch) -> None:
         self._cache = cache
+        self._host = HostPythons(cache, scratch)
 
     def provide(self, base: Base, python: Python) -> tuple[str, list[Layer]]:
         """The path of an interpreter in images upon a base, and the layers that bring it there.
@@ -28,15 +30,8 @@ class Interpreters:
         path = base.facts.pythons.get(python.name)
         if path is not None:
             return path, []
-        there = ", ".join(base.facts.pythons) or "none"
-        raise PhaseFailed(
-            "PythonNotInBase",
-            f"The base image {base.reference} has no Python {python.name}; it has: {there}.",
-            hint="Name a base that has it, or ask for a Python that is there.",
-            phase="Build",
-            target=base.reference,
-            evidence={"pythons": there},
-        )
+        path, layer = self._host.provide(base, python)
+        return path, [layer]
 
     def environment(self, python: Python, interpreter: str, *, packages: bool = False) -> Layer:
         """What makes the wheels' folder a virtual environment of an interpreter of the image.

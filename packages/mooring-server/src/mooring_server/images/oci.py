@@ -10,6 +10,7 @@ from mooring_server.images import functions
 from mooring_server.images.bases.base import BaseContent, own_architecture
 from mooring_server.images.documents import CONFIG_TYPE, MANIFEST_TYPE, canonical_json
 from mooring_server.images.environment import variables
+from mooring_server.images.hostpythons import LIBRARIES
 from mooring_server.images.interpreters import ENV
 from mooring_server.images.layers import Layer
 from mooring_server.images.runtime import FRONT
@@ -17,6 +18,7 @@ from mooring_server.images.types import BuildRequest
 
 APP_ROOT = "/var/azureml-app"
 MODELS = "azureml-models"
+LOADER_PATH = "LD_LIBRARY_PATH"
 # Of the content only: a time of building would give every build another digest.
 CREATED = "1980-01-01T00:00:00Z"
 
@@ -69,9 +71,11 @@ def config_json(
     labels = {**request.labels, LABEL_PYTHON: python, LABEL_BASE: "none"}
     settings: dict[str, Any] = {"WorkingDir": APP_ROOT, "Labels": labels}
     if base is not None and request.base is not None:
-        below = _below(base)
+        below = _below(base, [path for layer in layers if (path := layer.facts.get(LIBRARIES))])
         labels |= {LABEL_BASE: request.base.digest, LABEL_BELOW: " ".join(sorted(below.keys() - environment))}
         environment = {**below, **environment}
+        if (shared := below.get(LOADER_PATH, "")) not in environment.get(LOADER_PATH, ""):
+            environment[LOADER_PATH] += f":{shared}"
         settings |= {
             "User": f"{USER}:{USER}",
             "Entrypoint": list(ENTRYPOINT),
@@ -98,14 +102,21 @@ def config_json(
     )
 
 
-def _below(base: BaseContent) -> dict[str, str]:
-    """The variables of a base, and those without which nothing starts upon it."""
+def _below(base: BaseContent, libraries: Sequence[str]) -> dict[str, str]:
+    """The variables of a base, and those without which nothing starts upon it.
+
+    Args:
+        base: lies below.
+        libraries: folders where the interpreters of other layers have theirs.
+    """
     path = base.variables.get("PATH") or "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    loader = [*filter(None, [base.variables.get(LOADER_PATH)]), *libraries]
     return {
         "LANG": "C.UTF-8",
         **base.variables,
         "PATH": f"/{ENV}/bin:{path}",
         "PYTHONUNBUFFERED": "1",
+        **({LOADER_PATH: ":".join(loader)} if loader else {}),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 import sys
 import tarfile
@@ -152,11 +153,51 @@ def test_zstd_on_request(store: ContentStore, tmp_path: Path) -> None:
     assert Unpacker(store, tmp_path / "unpacked").materialise(built.digest).python.is_file()
 
 
-def test_a_base_without_the_python(store: ContentStore, tmp_path: Path) -> None:
+def without_python(glibc: bytes, store: ContentStore) -> Base:
     files = {name: data for name, data in FILES.items() if "python" not in name}
-    other = f"3.{sys.version_info[1] + 1}"
-    base = base_in(store, {**files, f"usr/local/bin/python{other}": b""})
+    other = f"usr/local/bin/python3.{sys.version_info[1] + 1}"
+    return base_in(store, {**files, "lib/x86_64-linux-gnu/libc.so.6": glibc, other: b""})
+
+
+@pytest.mark.full
+def test_a_base_without_the_python_gets_that_of_this_host(store: ContentStore, tmp_path: Path) -> None:
+    base = without_python(b"\x7fELF GNU C Library (Debian) stable release version 2.99.", store)
+    builder = ImageBuilder(store, tmp_path / "cache")
+    built = builder.build(request(store, base, LD_LIBRARY_PATH="/mine"), Quiet())
+    manifest, config = read(store, built.digest)
+    kinds = [layer["annotations"]["dev.mooring.layer"] for layer in manifest["layers"]]
+    assert kinds == ["base", "interpreter", "front", "interpreter", "runtime", "app"]
+    python = f"opt/mooring/pythons/{PYTHON}"
+    there = names(store, manifest["layers"][1]["digest"])
+    assert f"{python}/bin/python{PYTHON}" in there
+    assert f"{python}/lib/python{PYTHON}/os.py" in there
+    assert any(name.startswith(f"{python}/lib/python{PYTHON}/__pycache__/os.") for name in there)
+    assert not [name for name in there if re.search(r"/(test|idlelib|site-packages|tkinter)/", name)]
+    assert not [name for name in there if re.search(r"/(libc|libm|ld-linux[^/]*)\.so", name)]
+    front = names(store, manifest["layers"][2]["digest"])
+    assert front["opt/mooring/front/bin/python"] == f"/{python}/bin/python{PYTHON}"
+    # The user's folders first, then those of the interpreter.
+    variables = dict(item.split("=", 1) for item in config["config"]["Env"])
+    assert variables["LD_LIBRARY_PATH"].startswith(f"/mine:/{python}/shared")
+    plain = builder.build(request(store, base), Quiet())
+    assert "LD_LIBRARY_PATH" not in Unpacker(store, tmp_path / "unpacked").materialise(plain.digest).env
+
+
+@pytest.mark.full
+def test_the_layer_of_an_interpreter_is_the_same_every_time(tmp_path: Path) -> None:
+    digests = []
+    for turn in ("first", "second"):
+        store = ContentStore(tmp_path / turn / "content")
+        base = without_python(b"\x7fELF GNU C Library (Debian) stable release version 2.99.", store)
+        built = ImageBuilder(store, tmp_path / turn / "cache").build(request(store, base), Quiet())
+        digests.append(built.digest)
+    assert digests[0] == digests[1]
+
+
+def test_a_c_library_that_is_too_old_for_this_hosts_python(store: ContentStore, tmp_path: Path) -> None:
+    base = without_python(b"\x7fELF GNU C Library (Debian) stable release version 2.3.", store)
     with pytest.raises(PhaseFailed) as caught:
         ImageBuilder(store, tmp_path / "cache").build(request(store, base), Quiet())
     assert caught.value.code == "PythonNotInBase"
-    assert other in caught.value.message
+    assert "of the C library; the base has 2.3." in caught.value.message
+    assert caught.value.evidence["pythons"] == f"3.{sys.version_info[1] + 1}"

@@ -15,6 +15,7 @@ from mooring_server.images.compression import DAMAGE, LIMITS, damaged, opened
 _PYTHON = re.compile(r"(?:usr/|usr/local/|opt/[^/]+/)?bin/python(3\.\d+)")
 _SHELL = re.compile(r"(?:usr/)?bin/(?:ba|da|a)?sh")
 _GLIBC = re.compile(rb"GNU C Library .{0,100}? version (\d+\.\d+)")
+_LIBRARY = re.compile(r"(?:\./|/)?(?:usr/)?lib(?:64)?/(?:[^/]+-linux-gnu[^/]*/)?(lib[^/]+\.so\.[^/]+)")
 _CERTIFICATES = {"etc/ssl/certs/ca-certificates.crt", "etc/ssl/cert.pem", "etc/pki/tls/certs/ca-bundle.crt"}
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _MOST_OF_LIBC = 8 << 20
@@ -40,6 +41,23 @@ def look(layers: Iterable[Path]) -> Facts:
         shell=f"/{shells[0]}" if shells else "",
         certificates=not _CERTIFICATES.isdisjoint(found),
     )
+
+
+def shared_libraries(layers: Iterable[Path]) -> set[str]:
+    """The names of the libraries that programs of these layers find without being told where.
+
+    Raises:
+        PhaseFailed: code ``LayerDamaged`` or ``LayerTooLarge``.
+    """
+    names: set[str] = set()
+    for path in layers:
+        size = LIMITS.size(path.stat().st_size)
+        try:
+            with opened(path, size) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+                names |= {match[1] for member in archive if (match := _LIBRARY.fullmatch(member.name))}
+        except DAMAGE as error:
+            raise damaged(path, error, "Pull or import the base again.") from error
+    return names
 
 
 def _look(path: Path, found: dict[str, str]) -> None:
