@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sdk_support import bare_environment, inference_config, register, write_app
+from sdk_support import bare_environment, register, write_app
 from support import WS, RunningServer, eventually
 
 from azureml.core import Workspace
