@@ -26,6 +26,7 @@ from typing import Any
 
 from benchmarks.build.bench import server
 from benchmarks.build.table import Table, silently
+
 from benchmarks.scoring import load
 from benchmarks.scoring.__main__ import prepare, train
 from benchmarks.scoring.load import MISSING, Wrong, wrk

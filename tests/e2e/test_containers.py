@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from engines import docker, podman
-from sdk_support import inference_config, register, write_app
+from sdk_support import bare_environment, inference_config, register, write_app
 from support import WS, RunningServer, eventually, kill_all
 
 from azureml.core import Environment, Workspace
@@ -461,13 +461,20 @@ def test_docker_steps_of_2018_run_on_the_default_base(
     service.delete()
 
 
-def test_a_package_is_pulled_and_serves(place: Place, workspace: Workspace, tmp_path: Path) -> None:
+def test_a_package_is_pulled_and_serves(
+    place: Place, workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_app(tmp_path, weight=2, factor=10)
     model = register(workspace, tmp_path, "packed")
     package = Model.package(workspace, [model], inference_config(tmp_path))
     package.wait_for_creation(show_output=True)
+    shown = capsys.readouterr().out
+    assert "Build ..." in shown
+    assert shown.endswith("Package creation Succeeded\n")
     assert package.state == "Succeeded"
+    assert package.location == package.serialize()["location"]
     assert "/package@sha256:" in str(package.location)
+    assert "Layer model packed/1" in package.get_logs()
     registry = package.get_container_registry()
     assert str(package.location).startswith(f"{registry.address}/")
     assert registry.username
@@ -492,6 +499,20 @@ def test_a_package_with_a_dockerfile_is_built_and_serves(
     (context / "azureml-app/app/helper.py").write_text("FACTOR = 100\n")
     place.client("build", "--tag", "localhost/takeaway:mine", str(context))
     assert serves(place, "localhost/takeaway:mine") == [300, 600]
+
+
+def test_a_profile_is_measured_in_a_container(place: Place, workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "score.py").write_bytes(
+        SCORE.replace(b"def init():", b"ballast = b'x' * (100 << 20)\n\n\ndef init():")
+    )
+    config = InferenceConfig("score.py", source_directory=str(tmp_path), environment=bare_environment())
+    profile = Model.profile(workspace, "contained", [], config, ["1", "2"], cpu=0.5, memory_in_gb=0.5)
+    profile.wait_for_completion()
+    found = profile.get_details()
+    assert found["successRate"] == 100
+    assert 0.09 < found["maxUtilizedMemoryInGB"] < 0.3
+    assert found["maxUtilizedCpu"] > 0
+    assert not place.containers("contained")
 
 
 def test_an_image_without_a_base_is_refused(place: Place) -> None:

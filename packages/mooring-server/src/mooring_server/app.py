@@ -16,6 +16,7 @@ import mooring_server
 from mooring_server.controllers.function_apps import FunctionAppController
 from mooring_server.controllers.garbage import Housekeeper
 from mooring_server.controllers.images import ImageController
+from mooring_server.controllers.profiles import ProfileController
 from mooring_server.controllers.runner import Runner
 from mooring_server.controllers.webservices import ServiceController
 from mooring_server.domain.access import Principal
@@ -34,6 +35,7 @@ from mooring_server.edges.native import function_apps as function_edge
 from mooring_server.edges.native import images as image_edge
 from mooring_server.edges.native import models as model_edge
 from mooring_server.edges.native import operations as operation_edge
+from mooring_server.edges.native import profiles as profile_edge
 from mooring_server.edges.native import registries as registry_edge
 from mooring_server.edges.native import server as server_edge
 from mooring_server.edges.native import service_bus as bus_edge
@@ -62,6 +64,7 @@ from mooring_server.services.images import Images
 from mooring_server.services.models import Models
 from mooring_server.services.operations import Operations
 from mooring_server.services.plans import Plans
+from mooring_server.services.profiles import Profiles
 from mooring_server.services.pulling import Puller
 from mooring_server.services.registries import Registries
 from mooring_server.services.repositories import Repositories
@@ -161,6 +164,7 @@ def create_app(
         ImageController(context, operations, builder),
         ServiceController(context, operations, place),
         FunctionAppController(context, place, puller, accounts.complete),
+        ProfileController(context, operations, place),
         Runner(housekeeper, _HOUSEKEEPING_THREADS),
     )
     storage = OpenAccounts(accounts, home.storage, lambda name: context.signals.notify(signal(name)))
@@ -211,6 +215,7 @@ def create_app(
         model_edge.environment_routes(Environments(context)),
         base_edge.routes(bases),
         image_edge.routes(Images(context, operations)),
+        profile_edge.routes(Profiles(context)),
         *(service_edge.routes(Webservices(context, scope), scope, place) for scope in SCOPES),
         storage_edge.routes(accounts),
         bus_edge.routes(bus),
@@ -254,6 +259,7 @@ def _runners(
     images: ImageController,
     services: ServiceController,
     apps: FunctionAppController,
+    profiles: ProfileController,
     housekeeping: Runner,
 ) -> list[Runner]:
     """The controllers' threads, which the use cases wake."""
@@ -261,8 +267,11 @@ def _runners(
         Runner(images, _BUILD_THREADS),
         Runner(services, _SERVICE_THREADS),
         Runner(apps, _SERVICE_THREADS),
+        Runner(profiles, 1),  # two would measure each other
     ]
-    context.wake_image, context.wake_service, context.wake_function_app = (r.wake for r in runners)
+    context.wake_image, context.wake_service, context.wake_function_app, context.wake_profile = (
+        r.wake for r in runners
+    )
     return [*runners, housekeeping]
 
 

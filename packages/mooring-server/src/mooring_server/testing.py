@@ -21,7 +21,7 @@ from mooring_server.services.views import OperationView, ServiceView
 from mooring_server.services.webservices import Webservices
 from mooring_server.store.content import ContentStore
 from mooring_server.store.database import Database
-from mooring_server.targets.base import Observation, ServiceSpec
+from mooring_server.targets.base import Observation, ServiceSpec, Usage
 
 SCRIPT = b"def init(): pass\ndef run(data): return data\n"
 
@@ -111,6 +111,10 @@ class FakeTarget:
     def observe(self, uid: str) -> Observation:
         """What was made of it."""
         return self.seen.get(uid, Observation("Absent"))
+
+    def usage(self, uid: str) -> Usage | None:
+        """Nothing is used."""
+        return Usage(0.0, 0) if uid in self.seen else None
 
     def logs(self, uid: str, tail: int) -> str:
         """Nothing."""

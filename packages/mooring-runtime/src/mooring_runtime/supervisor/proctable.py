@@ -10,6 +10,7 @@ from pathlib import Path
 
 PROC = Path("/proc")
 PAGE = os.sysconf("SC_PAGE_SIZE")
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +21,14 @@ class Entry:
         parent: its parent's pid.
         session: its session's id, the pid of the session's first process.
         rss: resident memory in bytes.
+        cpu: seconds of processors that it and its children that have ended have used.
     """
 
     pid: int
     parent: int
     session: int
     rss: int
+    cpu: float = 0.0
 
 
 def table() -> dict[int, Entry]:
@@ -45,7 +48,8 @@ def _entry(pid: int) -> Entry | None:
         return None  # it has ended meanwhile
     # The second field is the program's name in parentheses and may itself contain anything.
     values = text[text.rindex(")") + 2 :].split()
-    return Entry(pid, int(values[1]), int(values[3]), int(values[21]) * PAGE)
+    ticks = sum(map(int, values[11:15]))
+    return Entry(pid, int(values[1]), int(values[3]), int(values[21]) * PAGE, ticks / TICKS)
 
 
 def family(entries: dict[int, Entry], leader: int) -> list[Entry]:
@@ -72,6 +76,16 @@ def _environment(pid: int) -> list[bytes]:
         return (PROC / str(pid) / "environ").read_bytes().split(b"\0")
     except OSError:
         return []  # another user's, or ended meanwhile
+
+
+def peak(pid: int) -> int:
+    """The most resident memory that a process has had, in bytes; 0 if it has ended."""
+    try:
+        text = (PROC / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    found = [line.split()[1] for line in text.splitlines() if line.startswith("VmHWM:")]
+    return int(found[0]) * 1024 if found else 0
 
 
 def pid_inside(pid: int) -> int | None:

@@ -15,6 +15,7 @@ from mooring_server.services.operations import Operations, advance
 from mooring_server.services.references import awaited_since, referenced
 from mooring_server.settings import Collection
 from mooring_server.store.function_tables import FunctionApp
+from mooring_server.store.profile_tables import Profile
 from mooring_server.store.tables import (
     BaseImage,
     Image,
@@ -77,7 +78,11 @@ class Housekeeper:
         # of one that is gone is never used again.
         here = self._target.known()
         with self._context.db.read() as session:
-            known = {*session.scalars(select(Service.uid)), *session.scalars(select(FunctionApp.uid))}
+            known = {
+                *session.scalars(select(Service.uid)),
+                *session.scalars(select(FunctionApp.uid)),
+                *session.scalars(select(Profile.uid).where(Profile.state == "Running")),
+            }
         for uid in here:
             if uid not in known:
                 log.warning("removing %s, a service that the database does not know", uid)
@@ -223,7 +228,9 @@ class Housekeeper:
             ).first()
             if last is None:
                 return
-            needed = select(Service.operation_id).union(select(Image.operation_id))
+            needed = select(Service.operation_id).union(
+                select(Image.operation_id), select(Profile.operation_id)
+            )
             session.execute(
                 delete(Operation).where(
                     Operation.ended.is_not(None), Operation.created <= last, Operation.id.not_in(needed)

@@ -37,7 +37,16 @@ class OperationState(str, Enum):
 
 # Seconds. Resolve and Build wait for the package index; Init is the user's model loading.
 PHASE_DEADLINES: Mapping[str, float] = MappingProxyType(
-    {"Resolve": 600, "Build": 3600, "Push": 3600, "Unpack": 600, "Start": 60, "Init": 300, "Delete": 60}
+    {
+        "Resolve": 600,
+        "Build": 3600,
+        "Push": 3600,
+        "Unpack": 600,
+        "Start": 60,
+        "Init": 300,
+        "Measure": 600,
+        "Delete": 60,
+    }
 )
 
 # Seconds an operation may wait for its first phase: while others build, which have deadlines of their own.
@@ -48,6 +57,7 @@ PLANS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "CreateImage": ("Resolve", "Build", "Push"),
         "BuildAndDeploy": ("Resolve", "Build", "Push", "Unpack", "Start", "Init"),
         "Deploy": ("Unpack", "Start", "Init"),
+        "Profile": ("Resolve", "Build", "Push", "Unpack", "Start", "Init", "Measure"),
         "Delete": ("Delete",),
     }
 )

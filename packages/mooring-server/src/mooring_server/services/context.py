@@ -80,6 +80,7 @@ class Context:
     wake_image: Callable[[int], None] = _nobody
     wake_service: Callable[[int], None] = _nobody
     wake_function_app: Callable[[int], None] = _nobody
+    wake_profile: Callable[[int], None] = _nobody
 
     def supervisor_lost(self, uid: str) -> None:
         """Look at the service or function app whose supervisor has ended."""

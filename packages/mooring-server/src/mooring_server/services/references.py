@@ -11,6 +11,7 @@ from mooring_server.images.dockerfiles.recipe import context_digests
 from mooring_server.images.documents import load_manifest
 from mooring_server.images.oci import referenced_blobs
 from mooring_server.store.content import ContentStore
+from mooring_server.store.profile_tables import Profile
 from mooring_server.store.tables import BaseImage, Environment, Image, Model, PushedBlob, PushedManifest
 
 # Rows that are looked at together; thousands of models have long lists of files.
@@ -44,6 +45,7 @@ def referenced(session: Session, store: ContentStore) -> set[str]:
     for digest in session.scalars(select(BaseImage.digest)):
         manifests.add(digest)
         kept.update(referenced_blobs(load_manifest(store, digest)))
+    kept.update(request["inputs"] for request in session.scalars(select(Profile.request)))
     for definition in session.scalars(select(Environment.definition).execution_options(yield_per=_ROWS)):
         kept.update(context_digests(definition))
     kept |= pushed(session)

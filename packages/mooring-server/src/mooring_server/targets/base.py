@@ -81,6 +81,19 @@ class Observation:
     functions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What the workers of a service have used.
+
+    Attributes:
+        cpu_seconds: of processors, since they were started.
+        memory_bytes: resident at most, as far as is known; what can be freed at any time is not counted.
+    """
+
+    cpu_seconds: float
+    memory_bytes: int
+
+
 class Target(Protocol):
     """A place where services run. All calls are idempotent and may be repeated after a crash."""
 
@@ -98,6 +111,10 @@ class Target(Protocol):
 
     def observe(self, uid: str) -> Observation:
         """What runs now."""
+        ...
+
+    def usage(self, uid: str) -> Usage | None:
+        """What its workers have used so far; None while none runs."""
         ...
 
     def logs(self, uid: str, tail: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from mooring_runtime.engine.client import Engine, EngineError
 from mooring_runtime.engine.find import find
+from mooring_runtime.supervisor.container_plan import LABEL_SERVICE, service_label
 from mooring_runtime.supervisor.engine_failure import failure_of
 from mooring_runtime.supervisor.keeper import remove_left
 from mooring_server.domain.errors import from_json
@@ -18,7 +19,7 @@ from mooring_server.images.interpreters import ENV
 from mooring_server.images.runtime import WORKER
 from mooring_server.images.unpack import Unpacker
 from mooring_server.store.content import ContentStore
-from mooring_server.targets.base import ServiceSpec
+from mooring_server.targets.base import ServiceSpec, Usage
 from mooring_server.targets.engine_images import EngineImages
 from mooring_server.targets.supervised import SupervisedTarget
 
@@ -59,6 +60,18 @@ class ContainerTarget(SupervisedTarget):
     def clean_stale(self) -> int:
         """Remove what deletions and supervisors that were killed have left."""
         return super().clean_stale() + self._remove_left()
+
+    def usage(self, uid: str) -> Usage | None:
+        """What the engine says of the service's containers."""
+        engine = self._engine()
+        label = f"{LABEL_SERVICE}={service_label(self._root / uid)}"
+        try:
+            found = [
+                engine.stats(each["Id"]) for each in engine.containers(label) if each["State"] == "running"
+            ]
+        except EngineError as error:
+            raise from_json(failure_of(error, "").to_json()) from error
+        return _usage(found) if found else None
 
     def prepare(self, image_digest: str) -> None:
         """Hand the image to the engine.
@@ -120,3 +133,14 @@ class ContainerTarget(SupervisedTarget):
         except EngineError as error:
             log.warning("containers without an owner may be left: %s", error)
             return 0
+
+
+def _usage(found: list[dict[str, Any]]) -> Usage:
+    """From the engine's figures; the page cache, which the kernel takes back when it must, is not counted."""
+    cpu, memory = 0.0, 0
+    for stats in found:
+        cpu += stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
+        details = stats["memory_stats"].get("stats") or {}
+        cache = details.get("total_inactive_file", details.get("inactive_file", 0))
+        memory += max(0, int(stats["memory_stats"].get("usage") or 0) - int(cache or 0))
+    return Usage(cpu, memory)

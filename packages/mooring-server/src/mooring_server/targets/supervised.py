@@ -14,12 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mooring_runtime.supervisor import remains
+from mooring_runtime.supervisor import proctable, remains
 from mooring_runtime.supervisor.client import SupervisorClient, SupervisorUnavailable
 from mooring_runtime.supervisor.failure import SupervisorError
 from mooring_server.domain.errors import MooringError, PhaseFailed, from_json
 from mooring_server.store.content import disk_full, full_disk, nothing_free
-from mooring_server.targets.base import Observation, ServiceSpec
+from mooring_server.targets.base import Observation, ServiceSpec, Usage
 from mooring_server.targets.watch import ProcessWatch
 
 # What a supervisor inherits from the server: nothing that could hold a credential.
@@ -131,6 +131,22 @@ class SupervisedTarget(ABC):
             isolation=state.get("isolation"),
             workers=tuple(state.get("workers") or ()),
             functions=state.get("functions") or {},
+        )
+
+    def usage(self, uid: str) -> Usage | None:
+        """What /proc says of the workers and what they have started."""
+        entries = proctable.table()
+        members = [
+            entry
+            for worker in self.observe(uid).workers
+            for entry in proctable.family(entries, int(worker.get("pid") or 0))
+        ]
+        if not members:
+            return None
+        highest = max(proctable.peak(entry.pid) for entry in members)
+        return Usage(
+            cpu_seconds=sum(entry.cpu for entry in members),
+            memory_bytes=max(sum(entry.rss for entry in members), highest),
         )
 
     def logs(self, uid: str, tail: int) -> str:

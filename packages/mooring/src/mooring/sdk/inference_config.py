@@ -127,7 +127,9 @@ class InferenceConfig:
         description: str | None = None,
     ) -> JSON:
         """Not available: as `Model.profile`."""
-        raise not_available("InferenceConfig.build_profile_payload", "Deploy the model and time service.run.")
+        raise not_available(
+            "InferenceConfig.build_profile_payload", "Model.profile(...) builds what it needs."
+        )
 
     def _environment(self, name: str, workspace: Any) -> Environment:
         if isinstance(self.environment, EnvironmentReference):

@@ -1,16 +1,15 @@
 """The deploy calls since 2019, which are static methods of `Model`."""
 
-# ruff: noqa: ARG004 - Azure's signatures have arguments that have no meaning here
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from mooring.sdk.console import out
-from mooring.sdk.errors import not_available
 from mooring.sdk.inference_config import InferenceConfig
 from mooring.sdk.model_package import ModelPackage
 
 if TYPE_CHECKING:
+    from mooring.sdk.profile import ModelProfile
     from mooring.sdk.webservice import Webservice
 
 
@@ -98,9 +97,24 @@ class ModelDeployments:
         cpu: float | None = None,
         memory_in_gb: float | None = None,
         description: str | None = None,
-    ) -> Any:
-        """Not available yet: deploy it and measure."""
-        raise not_available(
-            "Model.profile",
-            "Deploy it (LocalWebservice or ACI) with these cpu_cores and memory_gb; time service.run.",
+    ) -> ModelProfile:
+        """Measure how a model answers under limits; returns at once, `ModelProfile.wait_for_completion` waits.
+
+        The image is built and started by itself, as a service would be; the requests are sent one after the other, few
+        ones again and again.
+
+        Args:
+            workspace: where.
+            profile_name: replaces one of that name that has ended.
+            models: `Model` objects or ids; may be empty.
+            inference_config: entry script and environment.
+            input_dataset: the requests: texts in a list, or in a table with one column.
+            cpu: the limit in cores, 0.1 to 3.5; as many of them as the server has by default.
+            memory_in_gb: the limit, 0.1 to 15; likewise.
+            description: a text.
+        """
+        from mooring.sdk.profile import ModelProfile
+
+        return ModelProfile.create(
+            workspace, profile_name, models, inference_config, input_dataset, cpu, memory_in_gb, description
         )

@@ -154,6 +154,16 @@ class ContainerResources(Body):
     memoryInGB: float | None = Field(default=None, gt=0, le=65_536)
 
 
+class NewProfile(Body):
+    """A profile to make; ``inputs``: digest of a JSON array of texts, the requests to send."""
+
+    name: Name
+    description: Text | None = None
+    inputs: Name
+    imageRequest: ImageRequest
+    containerResourceRequirements: ContainerResources | None = None
+
+
 class Keys(Body):
     """Keys of the user's own choice."""
 

@@ -12,6 +12,7 @@ from mooring_runtime.supervisor import files, remains
 from mooring_server.services.checks.finding import NOTE, WRONG, Finding
 from mooring_server.settings import Home
 from mooring_server.store.function_tables import FunctionApp
+from mooring_server.store.profile_tables import Profile
 from mooring_server.store.tables import Service
 
 _STARTS = "`mooring up` starts it."
@@ -28,6 +29,7 @@ def services(session: Session, home: Home, *, live: bool) -> Iterator[Finding]:
     running = {directory.name for directory in remains.supervisors(root).values()}
     known = {service.uid: service for service in session.scalars(select(Service))}
     apps = set(session.scalars(select(FunctionApp.uid)))
+    apps.update(session.scalars(select(Profile.uid).where(Profile.state == "Running")))
     fix = "The server removes it when it starts: mooring down && mooring up."
     for uid in sorted(running - set(known) - apps):
         yield Finding(

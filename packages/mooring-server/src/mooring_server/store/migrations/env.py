@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from mooring_server.store import arm_tables, bus_tables, function_tables  # noqa: F401 - they belong to the metadata
+from mooring_server.store import arm_tables, bus_tables, function_tables, profile_tables  # noqa: F401 - they belong to the metadata
 from mooring_server.store.tables import Base
 
 context.configure(
