@@ -19,7 +19,7 @@ from azureml.exceptions import AzureMLException
 from mooring.cli.main import app
 
 # Older releases mix the two streams unless told not to; newer ones cannot be told.
-_SEPARATE = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
+SEPARATE = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
 NAME = "badinput"
 BASE = f"/mooring/v1/subscriptions/sub/resourceGroups/rg/workspaces/{NAME}"
 WHERE = ["-w", NAME, "-g", "rg", "--subscription-id", "sub"]
@@ -103,7 +103,7 @@ class Desk:
 
     def command(self, *arguments: str) -> Result:
         """The command line, in this process."""
-        return CliRunner(**_SEPARATE).invoke(app, [*arguments, *WHERE])
+        return CliRunner(**SEPARATE).invoke(app, [*arguments, *WHERE])
 
     def refuses(self, arguments: list[str], expected: Expected) -> Problem:
         """The command says what is expected: as JSON, and as a block for people with the same parts."""

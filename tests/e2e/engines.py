@@ -59,7 +59,7 @@ class Podman:
     def stop(self) -> None:
         assert self._process is not None
         self._process.terminate()
-        self._process.wait(30)
+        self._process.wait(120)
 
     def close(self) -> None:
         self.stop()

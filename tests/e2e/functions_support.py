@@ -23,7 +23,7 @@ from mooring_runtime.storage.connection import parse_connection
 GROUP = "/mooring/v1/subscriptions/sub/resourceGroups/fn"
 T = TypeVar("T")
 # A machine may be slow; what is waited for is a condition.
-PATIENCE = 90.0
+PATIENCE = 240.0
 
 DOUBLE = """
 import json

@@ -137,7 +137,7 @@ def running_azurite(program: Path, directory: Path) -> Iterator[Account]:
         )
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 def _free_port() -> int:

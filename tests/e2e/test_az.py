@@ -163,7 +163,7 @@ def test_a_model_answers_blobs(shell: Shell, group: str) -> None:
     def gone() -> bool:
         return not shell.az(f"functionapp list --resource-group {group}")
 
-    eventually(gone, "the app is gone", 60)
+    eventually(gone, "the app is gone", 240)
 
 
 def logged(shell: Shell, line: str, text: str) -> None:

@@ -98,7 +98,7 @@ def test_foreground_is_the_server_itself(home: Path, environ: dict[str, str], tm
     )
     assert told["pid"] == process.pid
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
 
 
 def test_doctor(mooring: Run, home: Path) -> None:

@@ -233,7 +233,7 @@ def exits(place: Place, name: str, restarts: int, how: str) -> None:
                 return bool(worker["restarts"] == restarts and worker["last_exit"] == how)
         return False
 
-    eventually(again, f"{name} is ready again after {how}", 60)
+    eventually(again, f"{name} is ready again after {how}", 240)
 
 
 def test_out_of_memory_in_init_is_explained(place: Place) -> None:
@@ -296,7 +296,7 @@ def test_a_supervisor_that_was_killed_leaves_no_container(place: Place) -> None:
         lambda: [c["Id"] for c in place.containers("orphan")] not in ([], [container["Id"]]), "a new one", 60
     )
     eventually(lambda: len(place.containers("orphan")) == 1, "only the new one")
-    eventually(lambda: answers(view), "it answers on its port", 60)
+    eventually(lambda: answers(view), "it answers on its port", 240)
     place.delete("orphan")
 
 
@@ -321,7 +321,7 @@ def test_an_image_that_somebody_removed_is_handed_over_again(place: Place) -> No
     place.engine._json("DELETE", f"/images/{image}", {"force": "true"})  # nothing of ours forces it
     if place.containers("removed"):  # Podman ends what uses it, Docker only takes the name away
         place.engine.kill(container["Id"])
-    eventually(lambda: answers(view) and place.engine.image(image) is not None, "it is back", 90)
+    eventually(lambda: answers(view) and place.engine.image(image) is not None, "it is back", 240)
     place.delete("removed")
 
 
@@ -331,7 +331,7 @@ def test_images_go_when_nothing_uses_them(place: Place) -> None:
     image = place.engine.inspect(container["Id"])["Config"]["Image"]
     assert view["state"] == "Healthy"
     place.delete("passing")
-    eventually(lambda: place.engine.image(image) is None, "its image is gone from the engine", 60)
+    eventually(lambda: place.engine.image(image) is None, "its image is gone from the engine", 240)
 
 
 @pytest.fixture

@@ -124,8 +124,8 @@ def test_metadata_and_properties_change_the_etag_and_not_the_content(container: 
 
 def test_leases_of_blobs(container: ContainerClient) -> None:
     blob = container.upload_blob("b", b"1")
-    lease = blob.acquire_lease(15)
-    assert code_of(lambda: blob.acquire_lease(15)) == (409, "LeaseAlreadyPresent")
+    lease = blob.acquire_lease(60)
+    assert code_of(lambda: blob.acquire_lease(60)) == (409, "LeaseAlreadyPresent")
     assert code_of(lambda: blob.upload_blob(b"2", overwrite=True)) == (412, "LeaseIdMissing")
     wrong = "11111111-2222-3333-4444-555555555555"
     mismatch = (412, "LeaseIdMismatchWithBlobOperation")
@@ -145,13 +145,13 @@ def test_leases_of_blobs(container: ContainerClient) -> None:
     assert blob.get_blob_properties().lease.state == "broken"
     assert code_of(endless.renew) == (409, "LeaseIsBrokenAndCannotBeRenewed")
     blob.delete_blob()
-    assert code_of(lambda: blob.acquire_lease(15))[0] == 404
+    assert code_of(lambda: blob.acquire_lease(60))[0] == 404
 
 
 def test_leases_and_metadata_of_containers(account: Account, container: ContainerClient) -> None:
     container.set_container_metadata({"owner": "ada"})
     assert container.get_container_properties().metadata == {"owner": "ada"}
-    lease = container.acquire_lease(15)
+    lease = container.acquire_lease(60)
     assert container.get_container_properties().lease.state == "leased"
     assert code_of(container.delete_container) == (412, "LeaseIdMissing")
     lease.release()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bad_input import SEPARATE
+from typer.testing import CliRunner
+
+from mooring.cli.main import app
 
 
 @pytest.fixture
@@ -17,13 +19,10 @@ def mooring(sdk_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     for name in ("AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_ACCOUNT"):
         monkeypatch.delenv(name, raising=False)
-    program = str(Path(sys.executable).with_name("mooring"))
 
     def run(line: str, status: int = 0) -> Any:
-        done = subprocess.run(
-            [program, "storage", *line.split()], capture_output=True, text=True, check=False, timeout=240
-        )
-        assert done.returncode == status, done.stdout + done.stderr
+        done = CliRunner(**SEPARATE).invoke(app, ["storage", *line.split()])
+        assert done.exit_code == status, done.output
         return json.loads(done.stdout) if status == 0 and done.stdout else done.stderr
 
     return run

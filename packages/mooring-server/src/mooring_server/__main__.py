@@ -159,6 +159,7 @@ def _serve(home: Home, options: argparse.Namespace) -> None:
         certificate,
         lambda: write_private(home.announcement, json.dumps(announcement)),
         lambda running: az.attach(running.add),
+        app.state.stopping,
     )
     # uvicorn raises the signal that stopped it once more when it is done; what follows must still run.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -197,6 +197,7 @@ def create_app(
         services={"blob": blob_service, "queue": queue_service},
     )
     install_error_handlers(app, home.path)
+    app.state.stopping = context.signals.stop
 
     apps, plans, bus = FunctionApps(context, accounts), Plans(context), ServiceBus.over(context, broker)
     contents = [apps.delete_group, accounts.delete_group, plans.delete_group, bus.namespaces.delete_group]

@@ -24,7 +24,15 @@ _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, n
 
 
 class Server(uvicorn.Server):
-    """Announces itself when it answers, not before; looks after its certificate."""
+    """Announces itself when it answers, not before; looks after its certificate.
+
+    Args:
+        app: the application.
+        certificate: for TLS.
+        announce: is called when it answers.
+        ready: is called before that, for other sockets.
+        stopping: is called when it takes nothing new, before it waits for those that it still answers.
+    """
 
     def __init__(
         self,
@@ -32,6 +40,7 @@ class Server(uvicorn.Server):
         certificate: Certificate | None,
         announce: Callable[[], None],
         ready: Callable[[Server], Awaitable[None]],
+        stopping: Callable[[], None],
     ) -> None:
         config = uvicorn.Config(
             app,
@@ -50,6 +59,7 @@ class Server(uvicorn.Server):
         self._certificate = certificate
         self._announce = announce
         self._ready = ready
+        self._stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""
@@ -58,6 +68,11 @@ class Server(uvicorn.Server):
             await self._ready(self)
             self._announce()
             log.info("listening, pid %s", os.getpid())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let those go who only wait for news; the others have uvicorn's time to end."""
+        self._stopping()
+        await super().shutdown(sockets)
 
     async def add(self, listener: socket.socket, certificate: Certificate) -> Callable[[], None]:
         """Serve the same application on one more socket, by TLS; returns what ends that."""

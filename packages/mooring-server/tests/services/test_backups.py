@@ -245,7 +245,7 @@ def test_a_backup_waits_for_a_collection(home: Home) -> None:
         with retention.collecting() as second:
             assert not second
         assert not made
-    thread.join(30)
+    thread.join(120)
     with retention.collecting() as allowed:
         assert not allowed
     made[0].close()
@@ -294,7 +294,8 @@ def test_killed_while_data_are_put_in_place_it_is_completed(
     path = back_up(home, tmp_path / "b.tar")
     expected = models(home)
     real: Any = Path.rename
-    for moves in range(6):
+    parts = len(restores._PARTS)  # each is one move, and a place to be killed at
+    for moves in range(parts + 1):
         target = Home.open(tmp_path / f"target{moves}")
         shutil.copytree(home.content, target.content)
         with closing(sqlite3.connect(target.database)) as connection:
@@ -312,12 +313,12 @@ def test_killed_while_data_are_put_in_place_it_is_completed(
 
         with monkeypatch.context() as patch:
             patch.setattr(Path, "rename", rename)
-            if moves < 5:
+            if moves < parts:
                 with pytest.raises(Killed):
                     restores.restore(target, path, silent, force=True)
             else:
                 restores.restore(target, path, silent, force=True)
-        assert restores.finish(target) == (moves < 5)
+        assert restores.finish(target) == (moves < parts)
         assert not (target.path / "restore").exists()
         assert models(target) == expected
         assert Settings.load(target).port == 4711

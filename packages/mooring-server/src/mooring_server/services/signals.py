@@ -12,6 +12,7 @@ class Signals:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._stopping = False
 
     def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Name the loop on which `wait` is called; None when it stops."""
@@ -28,6 +29,22 @@ class Signals:
         waiter = asyncio.Event()
         self._waiters[key].add(waiter)
         return waiter
+
+    async def woken(self, waiter: asyncio.Event, seconds: float) -> bool:
+        """Wait for `notify`. False when ``seconds`` have passed or the server stops: then nobody waits longer."""
+        if self._stopping:
+            return False
+        try:
+            await asyncio.wait_for(waiter.wait(), seconds)
+        except (TimeoutError, asyncio.TimeoutError):
+            return False
+        return not self._stopping
+
+    def stop(self) -> None:
+        """The server stops: whoever waits answers with what there is. On the loop."""
+        self._stopping = True
+        for key in self._waiters:
+            self._wake(key)
 
     def unsubscribe(self, key: str, waiter: asyncio.Event) -> None:
         """Forget the waiter."""

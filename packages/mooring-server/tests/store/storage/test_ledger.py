@@ -163,3 +163,13 @@ def test_a_long_list_is_read_a_page_at_a_time(ledger: Ledger) -> None:
 def _all(sql: sqlite3.Connection) -> list[Blob]:
     found = listing.page(sql, "c", prefix="", delimiter="", start="", count=100).entries
     return [entry for entry in found if isinstance(entry, Blob)]
+
+
+def test_who_is_told_of_changes_cannot_hold_up_what_comes(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    def fail() -> None:
+        raise OSError("nobody listens")
+
+    ledger = Ledger(tmp_path / "account", pool, fail)
+    for name in ("c", "d"):
+        ledger.write(lambda tx, name=name: containers.create(tx, name, {})).result(60)  # type: ignore[misc]
+    ledger.close()

@@ -13,7 +13,7 @@ import typer
 
 from mooring.cli import workspaces as places
 from mooring.cli.failures import CliError
-from mooring.cli.options import Text, Yes
+from mooring.cli.options import DryRun, Text, Yes
 from mooring.cli.output import Columns
 from mooring.cli.session import Session, command, group
 
@@ -145,7 +145,7 @@ def default(session: Session, name: Named) -> None:
     session.say(f"Images are built upon {name} from now on.")
 
 
-def delete(session: Session, name: Named, yes: Yes = False) -> None:
+def delete(session: Session, name: Named, yes: Yes = False, dry_run: DryRun = False) -> None:
     """Forget a base image; images built upon it stay as they are.
 
     Examples:
@@ -153,6 +153,11 @@ def delete(session: Session, name: Named, yes: Yes = False) -> None:
     """
     from mooring.cli.confirm import confirm
 
+    if dry_run:
+        with _server() as http:
+            http.json("GET", _path(name))
+        session.say(f"Would delete the base image {name}.")
+        return
     confirm(f"delete the base image {name}", yes=yes)
     with _server() as http:
         http.json("DELETE", _path(name))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mooring.cli import workspaces as places
+from mooring.cli.confirm import confirm
+from mooring.cli.session import Session
 
 if TYPE_CHECKING:
     from mooring.sdk.http import Http
@@ -33,3 +35,19 @@ def call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         return http.json(method, ROOT + path, body=body)[0]
     finally:
         http.close()
+
+
+def delete(session: Session, path: str, what: str, *, yes: bool, dry_run: bool) -> None:
+    """Delete what is at ``path``, once that is confirmed; with ``dry_run`` only look whether it is there.
+
+    Raises:
+        MooringError: what the server says.
+        CliError: ``ConfirmationNeeded``.
+    """
+    if dry_run:
+        call("GET", path)
+        session.say(f"Would delete {what}.")
+        return
+    confirm(f"delete {what}", yes=yes)
+    call("DELETE", path)
+    session.say(f"Deleted {what}.")

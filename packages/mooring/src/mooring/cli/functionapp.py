@@ -7,11 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from mooring.cli import functionapp_config
+from mooring.cli import calls, functionapp_config
 from mooring.cli.calls import call
-from mooring.cli.confirm import confirm
 from mooring.cli.functionapp_config import AppName, ResourceGroup, Subscription, find
-from mooring.cli.options import Tags, Text, Yes, key_values
+from mooring.cli.options import DryRun, Tags, Text, Yes, key_values
 from mooring.cli.output import Columns
 from mooring.cli.resources import list_of, place
 from mooring.cli.session import Session, command, group
@@ -121,6 +120,7 @@ def delete(
     resource_group: ResourceGroup = None,
     subscription: Subscription = None,
     yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Delete a function app. What its triggers wait for stays where it is.
 
@@ -128,9 +128,7 @@ def delete(
       mooring functionapp delete -n myapp --yes
     """
     path = find(name, resource_group, subscription)
-    confirm(f"delete the function app {name}", yes=yes)
-    call("DELETE", path)
-    session.say(f"Deleting {name}.")
+    calls.delete(session, path, f"the function app {name}", yes=yes, dry_run=dry_run)
 
 
 def _act(verb: str, summary: str) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from mooring.cli.calls import call
-from mooring.cli.options import Text
+from mooring.cli.confirm import confirm
+from mooring.cli.options import DryRun, Text, Yes
 from mooring.cli.output import Columns
 from mooring.cli.resources import list_of, place
 from mooring.cli.session import Session, command, group
@@ -88,13 +89,22 @@ def delete_settings(
     ],
     resource_group: ResourceGroup = None,
     subscription: Subscription = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Remove app settings; the app starts anew without them.
 
     Example:
-      mooring functionapp config appsettings delete -n myapp --setting-names OLD
+      mooring functionapp config appsettings delete -n myapp --setting-names OLD --yes
     """
     path = f"{find(name, resource_group, subscription)}/appsettings"
+    what = f"{', '.join(setting_names)} of the function app {name}"
+    if dry_run:
+        there = call("POST", f"{path}/list")["properties"]
+        gone = ", ".join(n for n in setting_names if n in there) or "nothing"
+        session.say(f"Would delete {gone} of the function app {name}.")
+        return
+    confirm(f"delete {what}", yes=yes)
     left = call("PATCH", path, {"removed": setting_names})
     session.show_all(_rows(left), SETTINGS, empty="There are no app settings.")
 

@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from mooring.cli import workspaces as places
-from mooring.cli.calls import call
-from mooring.cli.confirm import confirm
-from mooring.cli.options import Tags, Text, Yes, key_values
+from mooring.cli.calls import call, delete
+from mooring.cli.options import DryRun, Tags, Text, Yes, key_values
 from mooring.cli.output import Columns
 from mooring.cli.session import Session, command, group
 
@@ -103,16 +102,19 @@ def show_group(session: Session, name: GroupName, subscription: Subscription = N
 
 @command(groups, "delete", workspace=False)
 def delete_group(
-    session: Session, name: GroupName, subscription: Subscription = None, yes: Yes = False
+    session: Session,
+    name: GroupName,
+    subscription: Subscription = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Delete a resource group with its function apps, plans and storage accounts; one with workspaces is refused.
 
     Example:
       mooring group delete --name myresourcegroup --yes
     """
-    confirm(f"delete the resource group {name} with all that is in it", yes=yes)
-    call("DELETE", _group(name, subscription))
-    session.say(f"Deleted {name}.")
+    what = f"the resource group {name} with all that is in it"
+    delete(session, _group(name, subscription), what, yes=yes, dry_run=dry_run)
 
 
 @command(plans, "create", workspace=False)
@@ -171,6 +173,7 @@ def delete_plan(
     resource_group: ResourceGroup = None,
     subscription: Subscription = None,
     yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Delete a plan that no app names.
 
@@ -178,6 +181,4 @@ def delete_plan(
       mooring appservice plan delete --name myplanname --resource-group myresourcegroup --yes
     """
     path = place("serverFarms", name, resource_group, subscription)
-    confirm(f"delete the plan {name}", yes=yes)
-    call("DELETE", path)
-    session.say(f"Deleted {name}.")
+    delete(session, path, f"the plan {name}", yes=yes, dry_run=dry_run)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from mooring.cli import workspaces as places
+from mooring.cli.calls import call, delete
 from mooring.cli.options import DryRun, Flag, Number, Tags, Text, Texts, Yes, key_values
 from mooring.cli.output import Columns
 from mooring.cli.session import Session, command, group
@@ -74,7 +75,7 @@ def create_namespace(
     """
     body = {"location": location, "sku": sku, "tags": key_values(tag, "--tag") or None}
     path = _namespace(name, resource_group, subscription_id)
-    session.show(_call("PUT", path, body), NAMESPACE_COLUMNS)
+    session.show(call("PUT", path, body), NAMESPACE_COLUMNS)
 
 
 @command(namespace_app, "list", workspace=False)
@@ -90,7 +91,7 @@ def list_namespaces(
 
     subscription, _, _ = places.scope(None, None, subscription_id)
     only = f"?resourceGroup={part(resource_group)}" if resource_group else ""
-    rows = _call("GET", f"/subscriptions/{part(subscription)}/serviceBusNamespaces{only}")["value"]
+    rows = call("GET", f"/subscriptions/{part(subscription)}/serviceBusNamespaces{only}")["value"]
     session.show_all(rows, NAMESPACE_COLUMNS, empty="No namespaces.")
 
 
@@ -103,7 +104,7 @@ def show_namespace(
     Example:
       mooring servicebus namespace show -n mynamespace
     """
-    session.show(_call("GET", _namespace(name, resource_group, subscription_id)), NAMESPACE_COLUMNS)
+    session.show(call("GET", _namespace(name, resource_group, subscription_id)), NAMESPACE_COLUMNS)
 
 
 @command(namespace_app, "delete", workspace=False)
@@ -121,10 +122,10 @@ def delete_namespace(
       mooring servicebus namespace delete -n mynamespace --dry-run
     """
     path = _namespace(name, resource_group, subscription_id)
-    queues = _call("GET", f"{path}/queues")["value"]
+    queues = call("GET", f"{path}/queues")["value"]
     messages = sum(queue["messageCount"] for queue in queues)
     what = f"namespace {name} with {len(queues)} queues and {messages} messages"
-    _delete(session, path, what, yes=yes, dry_run=dry_run)
+    delete(session, path, what, yes=yes, dry_run=dry_run)
 
 
 @command(queue_app, "create", workspace=False)
@@ -168,7 +169,7 @@ def create_queue(
         "maxSizeInMegabytes": max_size,
     }
     path = _queue(name, namespace_name, resource_group, subscription_id)
-    session.show(_call("PUT", path, body), QUEUE_COLUMNS)
+    session.show(call("PUT", path, body), QUEUE_COLUMNS)
 
 
 @command(queue_app, "list", workspace=False)
@@ -184,7 +185,7 @@ def list_queues(
       mooring servicebus queue list --namespace-name mynamespace
     """
     path = _namespace(namespace_name, resource_group, subscription_id)
-    session.show_all(_call("GET", f"{path}/queues")["value"], QUEUE_COLUMNS, empty="No queues.")
+    session.show_all(call("GET", f"{path}/queues")["value"], QUEUE_COLUMNS, empty="No queues.")
 
 
 @command(queue_app, "show", workspace=False)
@@ -201,7 +202,7 @@ def show_queue(
       mooring servicebus queue show -n input --namespace-name mynamespace
     """
     path = _queue(name, namespace_name, resource_group, subscription_id)
-    session.show(_call("GET", path), QUEUE_COLUMNS)
+    session.show(call("GET", path), QUEUE_COLUMNS)
 
 
 @command(queue_app, "delete", workspace=False)
@@ -220,8 +221,8 @@ def delete_queue(
       mooring servicebus queue delete -n input --namespace-name mynamespace --yes
     """
     path = _queue(name, namespace_name, resource_group, subscription_id)
-    count = _call("GET", path)["messageCount"]
-    _delete(session, path, f"queue {name} with {count} messages", yes=yes, dry_run=dry_run)
+    count = call("GET", path)["messageCount"]
+    delete(session, path, f"queue {name} with {count} messages", yes=yes, dry_run=dry_run)
 
 
 @command(rule_app, "create", workspace=False)
@@ -241,7 +242,7 @@ def create_rule(
       mooring servicebus namespace authorization-rule create --namespace-name mynamespace -n sender --rights Send
     """
     path = _rule(name, namespace_name, resource_group, subscription_id)
-    session.show(_call("PUT", path, {"rights": rights or []}), (("Name", "name"), ("Rights", "rights")))
+    session.show(call("PUT", path, {"rights": rights or []}), (("Name", "name"), ("Rights", "rights")))
 
 
 @command(keys_app, "list", workspace=False)
@@ -258,24 +259,7 @@ def list_keys(
       mooring servicebus namespace authorization-rule keys list --namespace-name mynamespace -n sender
     """
     path = _rule(name, namespace_name, resource_group, subscription_id)
-    session.show(_call("POST", f"{path}/listKeys"), KEY_COLUMNS)
-
-
-def _call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    from mooring.cli.calls import call
-
-    return call(method, path, body)
-
-
-def _delete(session: Session, path: str, what: str, *, yes: bool, dry_run: bool) -> None:
-    from mooring.cli.confirm import confirm
-
-    if dry_run:
-        session.say(f"Would delete {what}.")
-        return
-    confirm(f"delete {what}", yes=yes)
-    _call("DELETE", path)
-    session.say(f"Deleted {what}.")
+    session.show(call("POST", f"{path}/listKeys"), KEY_COLUMNS)
 
 
 def _namespace(name: str, resource_group: str | None, subscription_id: str | None) -> str:

@@ -45,9 +45,7 @@ async def follow(call: Call) -> Answer:
             )
             if found or loop.time() >= deadline:
                 break
-            try:
-                await asyncio.wait_for(changed.wait(), deadline - loop.time())
-            except (TimeoutError, asyncio.TimeoutError):
+            if not await call.signals.woken(changed, deadline - loop.time()):
                 break
     finally:
         call.signals.unsubscribe(key, changed)

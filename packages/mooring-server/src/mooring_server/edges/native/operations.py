@@ -41,9 +41,7 @@ def routes(operations: Operations, signals: Signals) -> APIRouter:
                 new = view["log"] or _stand(view) != _stand(first)
                 if new or OperationState(view["state"]).ended or loop.time() >= deadline:
                     return view
-                try:
-                    await asyncio.wait_for(changed.wait(), deadline - loop.time())
-                except (TimeoutError, asyncio.TimeoutError):
+                if not await signals.woken(changed, deadline - loop.time()):
                     return view
         finally:
             signals.unsubscribe(operation_id, changed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 
@@ -22,6 +22,9 @@ _QUEUE = _NAMESPACE + "/queues/{queue}"
 _RULES = "/authorizationRules"
 _RULE = _RULES + "/{rule}"
 _CREATED = {"description": "It was created."}
+_NO_BROKER: dict[int | str, dict[str, Any]] = {
+    501: {"description": "The broker is not installed beside the server."}
+}
 
 
 def _namespace(subscription: str, resource_group: str, namespace: str) -> NamespaceRef:
@@ -43,7 +46,7 @@ def routes(bus: ServiceBus) -> APIRouter:
     router = guarded_router("service bus")
     namespaces, queues = bus.namespaces, bus.queues
 
-    @router.put(_NAMESPACE, responses={201: {"model": NamespaceView, **_CREATED}})
+    @router.put(_NAMESPACE, responses={201: {"model": NamespaceView, **_CREATED}, **_NO_BROKER})
     @needs(OWNER, everywhere=True)
     def create_namespace(ref: _Ref, body: NamespaceSettings, response: Response) -> NamespaceView:
         """Create a namespace, or change one."""
@@ -72,7 +75,7 @@ def routes(bus: ServiceBus) -> APIRouter:
         """The namespaces of a subscription."""
         return {"value": namespaces.list(subscription, resourceGroup), "nextLink": None}
 
-    @router.put(_QUEUE, responses={201: {"model": QueueView, **_CREATED}})
+    @router.put(_QUEUE, responses={201: {"model": QueueView, **_CREATED}, **_NO_BROKER})
     @needs(OWNER, everywhere=True)
     def create_queue(ref: _Ref, queue: str, body: QueueSettings, response: Response) -> QueueView:
         """Create a queue, or change one; its messages stay."""
@@ -132,13 +135,13 @@ def _rule_routes(router: APIRouter, rules: BusRules, place: str) -> None:
         """The authorization rules, without their keys."""
         return {"value": rules.list(scope), "nextLink": None}
 
-    @router.post(place + _RULE + "/listKeys")
+    @router.post(place + _RULE + "/listKeys", responses=_NO_BROKER)
     @needs(OWNER, everywhere=True)
     def list_keys(scope: _Scope, rule: str) -> RuleKeysView:
         """The keys of an authorization rule, and the connection strings with them."""
         return rules.keys(scope, rule)
 
-    @router.post(place + _RULE + "/regenerateKeys")
+    @router.post(place + _RULE + "/regenerateKeys", responses=_NO_BROKER)
     @needs(OWNER, everywhere=True)
     def regenerate_keys(scope: _Scope, rule: str, body: KeyType) -> RuleKeysView:
         """Make one of the keys anew."""

@@ -6,6 +6,7 @@ What a caller was told is on disk: a write's future is done when the transaction
 
 from __future__ import annotations
 
+import logging
 import queue
 import sqlite3
 import threading
@@ -21,6 +22,7 @@ from typing import Any, TypeVar
 from mooring_server.store.storage import schema
 from mooring_server.store.storage.bodies import Bodies, sync_directory
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 # So many share a transaction at most: the first of them should not wait for ever.
 _GROUP = 128
@@ -148,7 +150,10 @@ class Ledger:
                 if not group:
                     self._draining = False
                     return
-            self._commit(group)
+            try:
+                self._commit(group)
+            except Exception:  # the callers have their answers; those who wait must get theirs
+                log.exception("%s: tidying after a commit", self.path)
 
     def _commit(self, waiting: list[_Waiting]) -> None:
         """One transaction, a savepoint for each change in it."""
