@@ -69,7 +69,11 @@ class Connection(asyncio.Protocol):
             for frame, message_format in self._frames.feed(data):
                 self._format = message_format
                 self._push(frame)
-        except (Malformed, ProtonException, UnicodeDecodeError) as error:  # Proton gives out names as they come
+        except (
+            Malformed,
+            ProtonException,
+            UnicodeDecodeError,
+        ) as error:  # Proton gives out names as they come
             log.info("a client broke the protocol: %s", error)
             self._pump()
             self.abort()
