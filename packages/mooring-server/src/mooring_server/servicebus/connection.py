@@ -174,6 +174,9 @@ class Connection(asyncio.Protocol):
             return
         try:
             self._exchange()
+        except UnicodeDecodeError as error:
+            log.info("a client broke the protocol: %s", error)
+            self.abort()
         except ProtonException:
             log.exception("a connection is dropped")
             self.abort()
@@ -213,7 +216,10 @@ class Connection(asyncio.Protocol):
                     handler(self, event)
                 except Refused as error:
                     refuse(event.link, error)
-            self._collector.pop()
+                finally:
+                    self._collector.pop()
+            else:
+                self._collector.pop()
 
     def _connection_opened(self, event: Any) -> None:
         event.connection.container = "mooring"
