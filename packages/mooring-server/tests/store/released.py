@@ -134,5 +134,11 @@ def _rows(model: str, manifest: str) -> dict[str, list[dict[str, Any]]]:
         ],
         "pushed_tags": [{"workspace_id": 1, "repository": "mine", "tag": "latest", "digest": manifest}],
         "pushed_blobs": [{"workspace_id": 1, "repository": "mine", "digest": model, "created": AT}],
+        "profiles": [
+            {
+                "id": 1, "uid": "profile-1", "workspace_id": 1, "name": "measured", "request": {"inputs": model},
+                "image_id": 1, "operation_id": OPERATION, "state": "Succeeded", "result": {"cpu": 0.1}, "created": AT,
+            }
+        ],
         "operation_log": [{"operation_id": OPERATION, "seq": 1, "message": "a line"}],
     }  # fmt: skip
