@@ -80,7 +80,7 @@ def recipe_of(environment: Mapping[str, Any], store: ContentStore) -> Recipe | N
             f"`docker.buildContext` must be an object, but it is {kind(context)}.", "docker.buildContext"
         )
     files = tuple(
-        TreeFile(file["path"], file["digest"], int(file.get("size") or 0), bool(file.get("executable")))
+        TreeFile(file["path"], file["digest"], store.size(file["digest"]), bool(file.get("executable")))
         for file in context_files(environment)
     )
     path = str(context.get("dockerfilePath") or "Dockerfile").removeprefix("./")
