@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from importlib.util import find_spec
 from typing import Any
 
 import httpx
@@ -356,3 +357,16 @@ def test_a_query_that_nobody_reads_is_refused(server: RunningServer, query: str,
     assert answer.json()["error"]["code"] == "QueryUnknown"
     assert hint in answer.json()["error"]["hint"]
     assert server.client.get(f"{WS}/models?tags=a").status_code == 200
+
+
+@pytest.mark.skipif(find_spec("proton") is not None, reason="the Service Bus broker is installed here")
+def test_without_the_broker_what_needs_it_says_what_to_install(server: RunningServer) -> None:
+    namespaces = "/mooring/v1/subscriptions/sub/resourceGroups/rg/serviceBusNamespaces"
+    answer = server.client.put(f"{namespaces}/mynamespace", json={})
+    assert answer.status_code == 501
+    error = answer.json()["error"]
+    assert (error["code"], error["phase"]) == ("ServiceBusNotInstalled", "Start")
+    assert 'pip install "mooring-server[servicebus]"' in error["hint"]
+    assert server.client.get(f"{namespaces}/mynamespace").status_code == 404
+    listed = server.client.get("/mooring/v1/subscriptions/sub/serviceBusNamespaces")
+    assert listed.json()["value"] == []
