@@ -95,6 +95,7 @@ class Machine:
                 target[key] = value
 
     def _call(self, callee: Any, arguments: Any) -> None:
+        self._findings.called(callee)
         found: Any = self._findings.reaching.called(callee, arguments)
         if isinstance(found, tuple):
             target, attribute = found
