@@ -13,6 +13,7 @@ from mooring_server.images.documents import load_manifest
 from mooring_server.images.functions import LABEL
 from mooring_server.services.context import Context
 from mooring_server.services.repositories import Repositories
+from mooring_server.services.workspace_registries import pushed_image
 
 Authenticate = Callable[[str, str], "str | None"]
 
@@ -47,7 +48,14 @@ class Puller:
         """
         reference = parse_image(image)
         ours = (self._context.address, *self._other_addresses())
+        user = find_setting(settings, REGISTRY_USER) or ""
+        password = find_setting(settings, REGISTRY_PASSWORD) or ""
         if not any(_same(reference.host, address) for address in ours):
+            pushed = pushed_image(self._context, reference)
+            if pushed is not None:
+                if not pushed.opens(user, password):
+                    raise _wrong_credentials(reference.host, user)
+                return pushed.digest
             raise PhaseFailed(
                 "RegistryNotReachable",
                 f"The image {image!r} is in the registry {reference.host}; this server runs those of its own "
@@ -56,18 +64,9 @@ class Puller:
                 phase="Pull",
                 target=image,
             )
-        user = find_setting(settings, REGISTRY_USER) or ""
-        registry = self._authenticate(user, find_setting(settings, REGISTRY_PASSWORD) or "")
+        registry = self._authenticate(user, password)
         if registry is None:
-            raise PhaseFailed(
-                "RegistryCredentialsWrong",
-                f"The registry {reference.host} does not let user {user!r} in with the password that is set.",
-                hint="`az acr credential show` and package.get_container_registry() tell user and password; "
-                "set them: mooring functionapp config container set --registry-username ... "
-                "--registry-password ...",
-                phase="Pull",
-                target=user,
-            )
+            raise _wrong_credentials(reference.host, user)
         allowed = reference.repository.partition("/")[0] == registry
         found = self._repositories.manifest(reference.repository, reference.reference) if allowed else None
         if found is None:
@@ -102,6 +101,18 @@ class Puller:
             )
         functions: list[dict[str, Any]] = json.loads(text)
         return functions
+
+
+def _wrong_credentials(host: str, user: str) -> PhaseFailed:
+    return PhaseFailed(
+        "RegistryCredentialsWrong",
+        f"The registry {host} does not let user {user!r} in with the password that is set.",
+        hint="`az acr credential show` and package.get_container_registry() tell user and password; "
+        "set them: mooring functionapp config container set --registry-username ... "
+        "--registry-password ...",
+        phase="Pull",
+        target=user,
+    )
 
 
 def _same(host: str, own: str) -> bool:

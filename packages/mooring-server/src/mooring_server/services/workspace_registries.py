@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import select
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from mooring_server.domain.errors import InvalidRequest
+from mooring_server.domain.functions import ImageReference as FunctionImage
 from mooring_server.images.references import ImageReference
 from mooring_server.images.registry_push import check_access, push
 from mooring_server.images.registry_settings import Credentials, of_environment
@@ -116,6 +120,37 @@ def deliver(
         attached=built.sbom_manifest,
     )
     return str(reference)
+
+
+@dataclass(frozen=True)
+class PushedImage:
+    """An image that was built here and pushed to its workspace's registry elsewhere."""
+
+    digest: str
+    _registry: Mapping[str, Any]
+
+    def opens(self, username: str, password: str) -> bool:
+        """Whether these are the credentials that the workspace has for it."""
+        known = self._registry["username"], self._registry["password"]
+        matches = [
+            hmac.compare_digest(shown.encode(), kept.encode())
+            for shown, kept in zip((username, password), known, strict=True)
+        ]
+        return bool(username) and all(matches)
+
+
+def pushed_image(context: Context, reference: FunctionImage) -> PushedImage | None:
+    """The image that is called so elsewhere, if it was built here: it need not be fetched."""
+    repository = f"{reference.host}/{reference.repository}"
+    with context.db.read() as session:
+        for image in session.scalars(
+            select(Image).where(Image.digest.is_not(None)).order_by(Image.id.desc())
+        ):
+            name, _, tag = str((image.built or {}).get("pushed", "")).rpartition(":")
+            registry = image.workspace.external_registry
+            if registry and name == repository and reference.reference in {tag, image.label, image.digest}:
+                return PushedImage(str(image.digest), registry)
+    return None
 
 
 def _address(text: str) -> str:
