@@ -89,8 +89,9 @@ class RunningServer:
             return told if told["pid"] == process.pid else None
 
         try:
-            told = eventually(announced, "the server announces itself")
+            told = eventually(announced, "the server announces itself", 300)
         except AssertionError as error:
+            self.kill()  # nobody else knows of it yet
             raise AssertionError(f"{error}; its log ends:\n{log.read_text()[-3000:]}") from None
         self.client.close()
         self.client = httpx.Client(

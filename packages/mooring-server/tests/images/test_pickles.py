@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import random
 import struct
 import zipfile
 import zlib
@@ -138,6 +139,7 @@ ATTACKS = {
     "an instance": b"(ios\nsystem\n.",
     "a class's insides": b"\x80\x04\x8c\x08builtins\x8c\x15object.__subclasses__\x93.",
     "before the damage": b"cos\nsystem\n(S'true'\ntR\xff\xff",
+    "a computed name, called before the damage": b"]]\x93(S'true'\ntR\xff\xff",
 }
 
 
@@ -156,6 +158,13 @@ def test_attacks(tmp_path: Path, attack: str, name: str) -> None:
 )
 def test_what_is_no_pickle(tmp_path: Path, text: bytes) -> None:
     assert look(tmp_path, text, "file.txt") is None
+
+
+@pytest.mark.parametrize(
+    "start", [b"\x82\x07", b"\x83\x07\x07", b"\x84|\xd5\x1c\xa3", b"c" + b"x" * 2000 + b"\n\n"]
+)
+def test_numbers_that_begin_like_an_import_are_no_pickle(tmp_path: Path, start: bytes) -> None:
+    assert look(tmp_path, start + random.Random(7).randbytes(100_000), "weights.bin") is None
 
 
 def test_honest_pickles_are_not_dangerous(tmp_path: Path) -> None:

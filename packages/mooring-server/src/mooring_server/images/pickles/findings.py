@@ -18,13 +18,22 @@ VERSION_KEYS = {
 
 
 class Findings:
-    """What was seen so far, in all pickles of a file."""
+    """What was seen so far, in all pickles of a file.
+
+    Attributes:
+        protocol: the highest, None for one of before protocol 2.
+        imports: module and name of each.
+        versions: of the libraries that wrote it, by distribution.
+        opcodes: how many were followed.
+        called_computed: whether something is called whose name is not in the file.
+    """
 
     def __init__(self) -> None:
         self.protocol: int | None = None
         self.imports: set[tuple[str, str]] = set()
         self.versions: dict[str, set[str]] = {}
         self.opcodes = 0
+        self.called_computed = False
 
     def imported(self, module: Any, name: Any, protocol: int) -> Name:
         """Note an import of a pickle of that protocol."""
@@ -39,6 +48,11 @@ class Findings:
         elif (module, name) not in self.imports:
             raise Stopped(f"it imports more than {MOST_IMPORTS} names")
         return Name(f"{module}.{name}")
+
+    def called(self, callee: Any) -> None:
+        """Note a call."""
+        if isinstance(callee, Name) and COMPUTED in callee.path:
+            self.called_computed = True
 
     def version(self, key: Any, value: Any) -> None:
         """Note a version, if the key is that of one."""

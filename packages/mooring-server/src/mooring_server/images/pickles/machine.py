@@ -94,6 +94,7 @@ class Machine:
                 target[key] = value
 
     def _call(self, callee: Any, arguments: Any) -> None:
+        self._findings.called(callee)
         self._stack.append(arrays.made(callee, arguments) or UNKNOWN)
 
     def _build(self) -> None:

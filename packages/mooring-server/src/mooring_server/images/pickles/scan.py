@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from mooring_server.images.pickles.dangerous import danger
+from mooring_server.images.pickles.dangerous import COMPUTED, danger
 from mooring_server.images.pickles.findings import Findings
 from mooring_server.images.pickles.machine import Machine
 from mooring_server.images.pickles.source import Source, Stopped, unpacked
@@ -89,8 +89,10 @@ def scan(path: str, file: Path) -> Pickle | None:
         for module, name in sorted(findings.imports)
         if (reason := danger(module, name))
     }
-    # A text may begin like a pickle without a protocol: it is one when it ends like one, or does harm before.
-    sure = findings.protocol is not None or named or dangerous or (ended and findings.imports)
+    # Anything may begin like a pickle without a protocol: it is one when it ends like one, or does harm before. Where
+    # numbers lie that are no text, one in a hundred looks like an import without a name, which does nothing uncalled.
+    harmful = findings.called_computed or any(COMPUTED not in name for name in dangerous)
+    sure = findings.protocol is not None or named or harmful or (ended and findings.imports)
     if not sure or not (findings.opcodes or incomplete):
         return None
     return Pickle(
