@@ -8,6 +8,7 @@ A line of the log::
 
 from __future__ import annotations
 
+import asyncio
 import json
 import mmap
 import os
@@ -21,6 +22,8 @@ from mooring_runtime.worker.records import HEAD, PAGE, SIGN, TAIL
 
 _SIGN = SIGN.encode()
 _KEPT = ("level", "logger")
+# How often it is looked whether a request that has printed half a line is over.
+_LOOK_SECONDS = 0.1
 
 
 class CurrentRequest:
@@ -92,6 +95,8 @@ class Stream:
         self._partial = b""
         self._waiting: list[bytes] = []
         self._before: tuple[int, str] | None = None
+        self._half: tuple[str | None, int | None] = (None, None)
+        self._look: asyncio.TimerHandle | None = None
 
     def about_to_read(self) -> None:
         """The pipe will be read now."""
@@ -112,10 +117,38 @@ class Stream:
         for line in lines:
             self._take(line)
         if drained:
-            self._pass(_only(self._before, self._records.current.read()))
+            now = self._records.current.read()
+            request = _only(self._before, now)
+            self._pass(request)
+            if self._partial:
+                self._half = (request, now[0] if now is not None and now[1] else None)
+                self._look_later(over=False)
+
+    def _look_later(self, *, over: bool) -> None:
+        if self._look is None:
+            self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._end_half, over)
+
+    def _end_half(self, over: bool) -> None:
+        """Ends a line that was read too early to be marked, when its request is over: nothing else would."""
+        self._look = None
+        if not self._partial:
+            return
+        request, number = self._half
+        now = self._records.current.read()
+        if now is not None and number is not None and now[0] == number:
+            self._look_later(over=False)
+        elif not over:
+            # What the request has printed before its end is in the pipe now, and read before the next look.
+            self._look_later(over=True)
+        else:
+            line, self._partial = self._partial, b""
+            self._take(line)
+            self._pass(request)
 
     def finish(self) -> None:
         """The process has ended, with the request it had."""
+        if self._look is not None:
+            self._look.cancel()
         if self._partial:
             self._take(self._partial)
             self._partial = b""
