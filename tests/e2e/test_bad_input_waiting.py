@@ -135,15 +135,14 @@ def gated(desk: Desk) -> Path:
     return gate
 
 
-def read_until(process: subprocess.Popen[str], text: str) -> str:
-    """What a process has written to its standard output, up to this text at least."""
+def await_output(process: subprocess.Popen[str], text: str) -> None:
+    """Until a process has written this text to its standard output."""
     assert process.stdout is not None
     seen = b""
     while text.encode() not in seen:
         piece = os.read(process.stdout.fileno(), 4096)
         assert piece, (seen, process.communicate())
         seen += piece
-    return seen.decode()
 
 
 def interrupted(desk: Desk, process: subprocess.Popen[str], name: str) -> tuple[str, str]:
@@ -175,7 +174,7 @@ def test_ctrl_c_in_a_script(desk: Desk) -> None:
     process.stdin.write("\n")
     process.stdin.flush()
     # Before that it may still be in `deploy()`, where Ctrl+C is an ordinary KeyboardInterrupt.
-    read_until(process, "Init ...")
+    await_output(process, "Init ...")
     _output, errors = interrupted(desk, process, "ctrl-c-script")
     assert process.returncode in {-signal.SIGINT, 130}
     assert "the operation goes on in the server" in errors

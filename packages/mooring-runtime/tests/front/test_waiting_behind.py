@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
 
 import pytest
@@ -216,18 +215,12 @@ class Worker:
             self.runs = None
         elif self.transport.written:
             ((frame_id, _, _, body),) = frames.Decoder().feed(self.transport.written.pop(0))
-            if not self._token():
+            if not self.channel.tokens.take():
                 self.said.append(frames.encode(frame_id, frames.SKIPPED, b"", b""))
             else:
                 self.runs = (frame_id, body)
                 return str(body.decode())
         return None
-
-    def _token(self) -> bool:
-        try:
-            return bool(os.read(self.channel.tokens.shared, 1))
-        except BlockingIOError:
-            return False
 
     def heard(self, most: int) -> None:
         """Lets the front read what the worker has said."""

@@ -81,16 +81,20 @@ def stoppable(workspace: Workspace, name: str, title: str) -> Iterator[None]:
         WaitStopped: Ctrl+C; the operation goes on.
         KeyboardInterrupt: Ctrl+C, and nothing goes on.
     """
+    from mooring.sdk.exceptions import WebserviceException
     from mooring.sdk.operations import ENDED
-    from mooring.sdk.webservice import Webservice
 
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         # Between the request and its answer only the server knows whether it has begun.
-        services = [found for found in Webservice.list(workspace) if found.name == name]
-        operations = [found.operation_id for found in services if found.operation_id]
-        if not any(workspace.mooring.operation(one, 0, 0)["state"] not in ENDED for one in operations):
+        try:
+            operation = find(workspace, name).operation_id
+        except WebserviceException as error:
+            if error.code != "WebserviceNotFound":
+                raise
+            raise stop from None
+        if not operation or workspace.mooring.operation(operation, 0, 0)["state"] in ENDED:
             raise
         raise WaitStopped(title, f"mooring service show -n {name}") from None
 
