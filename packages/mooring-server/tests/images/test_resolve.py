@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mooring_server.domain.errors import MooringError, PhaseFailed
-from mooring_server.images.known import unwritten_limits
+from mooring_server.images.known import unwritten_limits, unwritten_needs
 from mooring_server.images.locks import Lock, LockCache, Pin, parse_pins
 from mooring_server.images.pythons import PythonRequest, Pythons, show
 
@@ -164,3 +164,12 @@ def test_pins_and_cache(tmp_path: Path) -> None:
 )
 def test_what_old_wheels_do_not_say(versions: dict[str, str], limits: list[str]) -> None:
     assert list(unwritten_limits(Pin(name, version, ()) for name, version in versions.items())) == limits
+
+
+def test_what_old_wheels_need_and_do_not_say() -> None:
+    def needs(**versions: str) -> dict[str, str]:
+        return unwritten_needs(Pin(name.replace("_", "-"), version, ()) for name, version in versions.items())
+
+    assert needs(scikit_learn="0.19.2") == {"numpy": "scikit-learn 0.19.2", "scipy": "scikit-learn 0.19.2"}
+    assert needs(scikit_learn="0.19.2", numpy="1.19.5") == {"scipy": "scikit-learn 0.19.2"}
+    assert needs(scikit_learn="0.20.0") == needs(six="1.0") == {}

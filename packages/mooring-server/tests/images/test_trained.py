@@ -7,7 +7,7 @@ import pytest
 from mooring_server.domain.errors import PhaseFailed
 from mooring_server.images.conda import Requirements
 from mooring_server.images.locks import Lock, Pin
-from mooring_server.images.trained import check_trained, with_trained_version
+from mooring_server.images.trained import check_trained, with_model_date, with_trained_version
 from mooring_server.images.types import ModelTree
 
 
@@ -66,3 +66,33 @@ def test_models_that_cannot_be_in_one_image() -> None:
         check_trained(lock("1.5.2"), [model("1.5.0"), model("0.20.3", name="other")])
     assert "several services" in caught.value.hint
     assert "m:1: scikit-learn 1.5.0" in caught.value.evidence["written"]
+
+
+@pytest.mark.parametrize(
+    ("written", "date"),
+    [
+        (("0.20.3",), "2019-05-10"),
+        (("0.19.2", "0.22.2.post1", "0.20.0"), "2020-05-12"),
+        (("of my own", "0.24.1"), "2021-09-24"),
+        (("99.0",), None),
+    ],
+)
+def test_the_date_of_a_model(written: tuple[str, ...], date: str | None) -> None:
+    given = Requirements(packages=("numpy",), exclude_newer="model", changes=("before",))
+    result = with_model_date(given, [model(*written)])
+    assert result.exclude_newer == date
+    assert result.changes[0] == "before"
+    assert (date or "as they are now") in result.changes[1]
+
+
+def test_a_date_of_the_user_stays() -> None:
+    for date in ("2019-06-01", None):
+        given = Requirements(packages=("numpy",), exclude_newer=date)
+        assert with_model_date(given, [model("0.20.3")]) is given
+
+
+def test_models_without_a_date() -> None:
+    with pytest.raises(PhaseFailed) as caught:
+        with_model_date(Requirements(exclude_newer="model"), [model(), model("of my own")])
+    assert (caught.value.code, caught.value.phase) == ("ModelDateUnknown", "Resolve")
+    assert "2019-06-01" in caught.value.hint

@@ -20,6 +20,7 @@ def test_round_trip(here: Path) -> None:
     made.docker.base_image_registry.address = "r.test"
     made.docker.shm_size = "2g"
     made.inferencing_stack_version = "latest"
+    made.exclude_newer = "model"
     data = made.to_json()
     assert data["environmentVariables"] == {"A": "1", "N": "2"}
     again = Environment.from_json(data)

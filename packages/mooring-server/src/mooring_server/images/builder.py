@@ -29,7 +29,7 @@ from mooring_server.images.resolve import Resolver
 from mooring_server.images.runtime import RuntimeLayers
 from mooring_server.images.sbom import sbom_json
 from mooring_server.images.scratch import KeyedLocks, Scratch, kill_left
-from mooring_server.images.trained import check_trained, with_trained_version
+from mooring_server.images.trained import check_trained, with_model_date, with_trained_version
 from mooring_server.images.types import BuildRequest, BuiltImage, Reporter, TreeFile
 from mooring_server.images.uv import Uv
 from mooring_server.images.wheels import WheelLayers
@@ -101,6 +101,7 @@ class ImageBuilder:
             pulled = pull(self._store, asked[0], reporter.log, asked[1])
             request = dataclasses.replace(request, base=pulled)
         requirements = with_trained_version(read_environment(request.environment), request.models)
+        requirements = with_model_date(requirements, request.models)
         for change in (*changes, *requirements.changes):
             reporter.log(f"Changed: {change}")
         self._conda.provide(requirements, reporter.log)

@@ -18,6 +18,8 @@ from mooring_server.images.matchspec import MatchSpec, parse_match_spec
 from mooring_server.images.pipoptions import PipOptions
 from mooring_server.images.pythons import PythonRequest
 
+# For `Requirements.exclude_newer`: the time of what wrote the models' pickles.
+MODEL_DATE = "model"
 _AZUREML = re.compile(r"azureml(-.*)?")
 
 
@@ -29,7 +31,7 @@ class Requirements:
         packages: PEP 508 requirements in the order of the user.
         python: what the user asked of the interpreter, if anything.
         options: pip options from the environment's ``pip`` section.
-        exclude_newer: RFC 3339 date or time; later uploads do not exist for the resolver.
+        exclude_newer: RFC 3339 date or time; later uploads do not exist for the resolver. Or `MODEL_DATE`.
         conda: PyPI name -> conda name, for packages that were given as conda packages.
         channels: conda's, as written.
         changes: sentences telling what differs from what the user wrote and why.
@@ -81,10 +83,14 @@ def _exclude_newer(environment: Mapping[str, Any]) -> str | None:
     value = environment.get("excludeNewer")
     if value is None or value == "":
         return None
+    if value == MODEL_DATE:
+        return MODEL_DATE
     if not isinstance(value, str) or not re.fullmatch(
         r"\d{4}-\d\d-\d\d([T ][0-9:.]+(Z|[+-]\d\d:\d\d)?)?", value
     ):
-        raise invalid(f"`excludeNewer` must be a date like 2019-06-01, not {value!r}.", "excludeNewer")
+        raise invalid(
+            f"`excludeNewer` must be a date like 2019-06-01, or {MODEL_DATE}, not {value!r}.", "excludeNewer"
+        )
     return value
 
 

@@ -1,4 +1,4 @@
-"""Incompatibilities that the packages' own metadata does not tell.
+"""What the packages' own metadata does not tell: incompatibilities, and which version was current when.
 
 Wheels from before NumPy 2 do not say that they need NumPy 1: the resolver pairs an old scikit-learn with
 the newest NumPy, and the import fails. The user, who only wrote the one pin that matters for the pickle,
@@ -61,6 +61,46 @@ def unwritten_limits(pins: Iterable[Pin]) -> dict[str, str]:
                 found[limited] = (f"{limited}<{limit}", f"{name} {versions[name]}")
                 break
     return dict(found.values())
+
+
+_NEEDS = {"scikit-learn": ("0.20", ("numpy", "scipy"))}
+"""What wheels before a version need and do not name; conda's packages of them did."""
+
+# When the next minor version after these came out (https://scikit-learn.org/stable/whats_new.html, PyPI).
+_SCIKIT_LEARN = {
+    (0, 17): "2016-09-28",
+    (0, 18): "2017-08-11",
+    (0, 19): "2018-09-25",
+    (0, 20): "2019-05-10",
+    (0, 21): "2019-12-02",
+    (0, 22): "2020-05-12",
+    (0, 23): "2020-12-22",
+    (0, 24): "2021-09-24",
+    (1, 0): "2022-05-12",
+    (1, 1): "2022-12-08",
+    (1, 2): "2023-06-30",
+    (1, 3): "2024-01-17",
+    (1, 4): "2024-05-21",
+    (1, 5): "2024-12-09",
+    (1, 6): "2025-06-05",
+}
+
+
+def unwritten_needs(pins: Iterable[Pin]) -> dict[str, str]:
+    """What these pins need and nothing brings: ``numpy`` -> the package and version that needs it."""
+    versions = {pin.name: version for pin in pins if (version := _version(pin.shown_version))}
+    return {
+        needed: f"{name} {versions[name]}"
+        for name, (first_good, all_needed) in _NEEDS.items()
+        if name in versions and versions[name] < Version(first_good)
+        for needed in all_needed
+        if needed not in versions
+    }
+
+
+def current_until(version: Version) -> str | None:
+    """The day until which a version of scikit-learn, or a correction of it, was the newest; None if none is known."""
+    return _SCIKIT_LEARN.get((version.major, version.minor))
 
 
 def _version(text: str) -> Version | None:

@@ -10,14 +10,14 @@ from pathlib import Path
 from mooring_server.images.conda import Requirements
 from mooring_server.images.explain import Explainer, check_reachable, wanted_wheels
 from mooring_server.images.indexes import IndexSettings, index_settings
-from mooring_server.images.known import unwritten_limits
+from mooring_server.images.known import unwritten_limits, unwritten_needs
 from mooring_server.images.locks import Lock, LockCache, Pin, key_of, parse_pins
 from mooring_server.images.pythons import Python, Pythons
 from mooring_server.images.scratch import Scratch
 from mooring_server.images.uv import Log, Uv
 from mooring_server.store.content import full_disk
 
-_FORMAT = "lock-1"
+_FORMAT = "lock-2"
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,9 @@ class Resolver:
                 raise explainer.failure(requirements, question, attempts, substitution)
             log(f"No wheels for {', '.join(sorted(source))}: trying the source distribution.")
             question = replace(question, from_source=question.from_source | source)
-        used = attempts[-1]
+        used, question, added = self._with_needs(attempts[-1], question, log)
         pins, changes = self._respect_limits(used, question, log)
+        changes += added
         built = sorted(question.from_source & {pin.name for pin in pins})
         if built:
             changes.insert(0, f"Built from source, since there is no wheel of it: {', '.join(built)}.")
@@ -126,6 +127,22 @@ class Resolver:
             check_reachable(attempts[-1].errors)
             log(f"The requirements cannot be fulfilled with Python {python.name}.")
         return attempts
+
+    def _with_needs(self, used: Attempt, question: Question, log: Log) -> tuple[Attempt, Question, list[str]]:
+        needs = unwritten_needs(used.pins or ())
+        if not needs:
+            return used, question, []
+        for name, because in needs.items():
+            log(f"{because} needs {name}, which its metadata does not say: resolving again.")
+        more = replace(question, lines=(*question.lines, *needs))
+        again = self.ask(used.python, more, log)
+        if again.pins is None:  # it may do without, and the user's requirements go first
+            return used, question, []
+        return (
+            again,
+            more,
+            [f"{name} was added, since {because} needs it." for name, because in needs.items()],
+        )
 
     def _respect_limits(
         self, used: Attempt, question: Question, log: Log

@@ -14,7 +14,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from mooring_server.domain.errors import PhaseFailed
-from mooring_server.images.conda import Requirements
+from mooring_server.images.conda import MODEL_DATE, Requirements
+from mooring_server.images.known import current_until
 from mooring_server.images.locks import Lock
 from mooring_server.images.types import ModelTree
 
@@ -45,6 +46,34 @@ def with_trained_version(requirements: Requirements, models: Sequence[ModelTree]
             )
             return replace(requirements, packages=tuple(packages), changes=(*requirements.changes, change))
     return requirements
+
+
+def with_model_date(requirements: Requirements, models: Sequence[ModelTree]) -> Requirements:
+    """The requirements with a date for `MODEL_DATE`: while what wrote the newest pickle was current.
+
+    The last day of that time, not the first: wheels for a new Python and corrections came in it.
+
+    Raises:
+        PhaseFailed: code ``ModelDateUnknown``.
+    """
+    if requirements.exclude_newer != MODEL_DATE:
+        return requirements
+    versions = {version: path for path, text in _written(models) if (version := _version(text))}
+    newest = max(versions, default=None)
+    if newest is None:
+        raise PhaseFailed(
+            "ModelDateUnknown",
+            f"The environment says excludeNewer: {MODEL_DATE}, but no model has a pickle of which the {PACKAGE} that "
+            "wrote it is known.",
+            hint="Write a date: 2019-06-01.",
+            phase="Resolve",
+            target="excludeNewer",
+        )
+    until = current_until(newest)
+    known = f"current until {until}: packages are taken as they were then"
+    told = known if until else "followed by no other that Mooring knows: packages are taken as they are now"
+    change = f"{versions[newest]} was written with {PACKAGE} {newest}, which was {told}."
+    return replace(requirements, exclude_newer=until, changes=(*requirements.changes, change))
 
 
 def check_trained(lock: Lock, models: Sequence[ModelTree]) -> None:

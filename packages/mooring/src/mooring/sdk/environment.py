@@ -74,6 +74,8 @@ class Environment:
         r: `RSection` or None.
         environment_variables: set in the running service.
         inferencing_stack_version: accepted; Mooring brings its own stack.
+        exclude_newer: packages are taken as they were at a date (``2019-06-01``), or, with ``model``, at the time of
+            the scikit-learn that wrote the models' pickles. Azure has no such thing.
     """
 
     def __init__(self, name: str, **kwargs: Any) -> None:
@@ -86,6 +88,7 @@ class Environment:
         self.databricks: Any = None
         self.asset_id: str | None = None
         self.inferencing_stack_version: str | None = None
+        self.exclude_newer: str | None = None
         self._variables: Tags = {}
 
     @property
@@ -287,6 +290,7 @@ class Environment:
             "docker": self.docker.to_json(),
             "spark": self.spark.to_json(),
             "inferencingStackVersion": self.inferencing_stack_version,
+            **({"excludeNewer": self.exclude_newer} if self.exclude_newer else {}),
         }
 
     @classmethod
@@ -300,6 +304,7 @@ class Environment:
         made.docker.fill(values.get("docker") or {})
         made.spark.fill(values.get("spark") or {})
         made.inferencing_stack_version = values.get("inferencingStackVersion")
+        made.exclude_newer = values.get("excludeNewer")
         return made
 
     def __repr__(self) -> str:
