@@ -11,6 +11,8 @@ import tarfile
 from pathlib import Path
 
 PROGRAMS = ("sh", "cat", "sleep", "env", "mkdir", "dd")
+# What every Linux with the GNU C library has of it, whether a program here needs it or not.
+_GLIBC = ("libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libutil.so.1", "libresolv.so.2")
 _FOLDERS = ("proc", "sys", "dev", "etc", "run", "tmp")
 
 
@@ -23,6 +25,9 @@ def write_base(path: Path) -> Path:
         said = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
         files[f"bin/{name}"] = os.path.realpath(program)
         files |= {place.lstrip("/"): os.path.realpath(place) for place in re.findall(r"(/\S+)", said)}
+    for place in [place for place in files if place.endswith("/libc.so.6")]:
+        there = Path(f"/{place}").parent
+        files |= {str(there / name).lstrip("/"): os.path.realpath(there / name) for name in _GLIBC}
     with tarfile.open(path, "w") as archive:
         for folder in _FOLDERS:
             entry = tarfile.TarInfo(folder)

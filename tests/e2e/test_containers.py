@@ -90,6 +90,9 @@ class Place:
         view: dict[str, Any] = self.server.client.get(f"{WS}/services/{name}").json()
         return view
 
+    def logs(self, name: str) -> str:
+        return str(self.server.client.get(f"{WS}/services/{name}/logs").json()["content"])
+
     def delete(self, name: str) -> None:
         answer = self.server.client.delete(f"{WS}/services/{name}")
         assert answer.status_code == 202, answer.text
@@ -113,9 +116,9 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 class serving:  # noqa: N801 - a context manager
-    def __init__(self, folder: Path, engine: Engine) -> None:
-        variables = {"DOCKER_HOST": f"unix://{engine.path}", "MOORING_GC_INTERVAL_SECONDS": "0.5"}
-        self.running = RunningServer(folder / "home", "--target", "container", variables=variables)
+    def __init__(self, folder: Path, engine: Engine, **variables: str) -> None:
+        given = {"DOCKER_HOST": f"unix://{engine.path}", "MOORING_GC_INTERVAL_SECONDS": "0.5", **variables}
+        self.running = RunningServer(folder / "home", "--target", "container", variables=given)
         self.engine = engine
 
     def __enter__(self) -> Place:
@@ -171,8 +174,7 @@ def test_a_service_in_a_container_has_no_rights(place: Place) -> None:
     [container] = place.containers("rights")
     host = place.engine.inspect(container["Id"])["HostConfig"]
     assert host["Memory"] == 1 << 28
-    logs = place.server.client.get(f"{WS}/services/rights/logs").json()["content"]
-    assert "starting as 10001" in logs
+    assert "starting as 10001" in place.logs("rights")
     place.delete("rights")
     assert place.containers("rights") == []
 

@@ -57,6 +57,7 @@ class Bench:
         self.store = ContentStore(root / "content")
         self.scratch = Scratch(root / "cache" / "tmp")
         self.base = import_archive(self.store, write_base(root / "base.tar"), "host", lambda _: None)
+        self.given = {"host": self.base, "other": self.base}
         self.lines: list[str] = []
 
     def tool(self) -> Tool:
@@ -77,8 +78,7 @@ class Bench:
             for path, data in files.items()
         )
         recipe = Recipe(Dockerfile(text), "", context)
-        given = {"host": self.base, "other": self.base}
-        return self.bases().base(recipe, given, lambda _: None, log or self.lines.append)
+        return self.bases().base(recipe, self.given, lambda _: None, log or self.lines.append)
 
     def content(self, base: Base, name: str) -> bytes | None:
         """A file of an image, as its uppermost layer that has it says."""
@@ -206,11 +206,13 @@ def test_a_build_that_is_killed_leaves_nothing(bench: Bench) -> None:
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process:
-        for line in process.stdout:
-            if line == "begun\n":
-                break
-        assert sleeping("30002")
-        os.kill(process.pid, signal.SIGKILL)
+        try:
+            for line in process.stdout:
+                if line == "begun\n":
+                    break
+            eventually(lambda: sleeping("30002"), "the step runs")
+        finally:
+            os.kill(process.pid, signal.SIGKILL)
     # As the server does when it starts.
     kill_left(bench.scratch.root)
     bench.bases().clean_stale()

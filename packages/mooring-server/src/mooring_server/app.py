@@ -75,7 +75,7 @@ from mooring_server.services.storage.accounts import StorageAccounts
 from mooring_server.services.storage.open_accounts import OpenAccounts
 from mooring_server.services.tokens import Tokens
 from mooring_server.services.webservices import SCOPES, Webservices
-from mooring_server.services.workspace_registries import WorkspaceRegistries
+from mooring_server.services.workspace_registries import WorkspaceRegistries, pull_sources
 from mooring_server.services.workspaces import Workspaces
 from mooring_server.settings import (
     Collection,
@@ -145,7 +145,7 @@ def create_app(
     pushes = Pushes(store, home.content / "pushes")
     unpacker = Unpacker(store, home.cache / "unpacked", home.cache / "pythons")
     sandbox = SandboxSettings.load(os.environ, home.path, int(address.rpartition(":")[2]))
-    place = _place(target, home, store, unpacker, sandbox)
+    place = _place(target, home, context, unpacker, sandbox)
     broker = BrokerProcess(
         home.bus,
         home.path / "logs" / "servicebus.log",
@@ -291,11 +291,12 @@ def _tidy(home: Home, store: ContentStore, operations: Operations, parts: Iterab
 
 
 def _place(
-    target: str, home: Home, store: ContentStore, unpacker: Unpacker, sandbox: SandboxSettings
+    target: str, home: Home, context: Context, unpacker: Unpacker, sandbox: SandboxSettings
 ) -> SupervisedTarget:
     if target == "container":
         network = "none" if sandbox.network == "none" else "default"
-        return ContainerTarget(home.services, store, unpacker, network=network)
+        sources = partial(pull_sources, context)
+        return ContainerTarget(home.services, context.store, unpacker, sources, network=network)
     return ProcessTarget(home.services, unpacker, sandbox=sandbox)
 
 

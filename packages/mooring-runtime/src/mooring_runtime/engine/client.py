@@ -6,6 +6,7 @@ Paths without a version: engines answer in the newest they know, and what is use
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -18,6 +19,7 @@ from urllib.parse import quote, urlencode
 
 ANSWER_SECONDS = 60.0
 READ = 1 << 20
+_UNKNOWN = "image not known"
 _FRAME_HEAD = 8  # of the log stream: kind, three zeros, length
 
 
@@ -97,7 +99,8 @@ class Engine:
         try:
             return dict(self._json("GET", f"/images/{quote(reference, safe='/:@')}/json"))
         except EngineRefused as error:
-            if error.status == http.client.NOT_FOUND:
+            # Podman's answer is 500 for one that goes while it is described.
+            if error.status == http.client.NOT_FOUND or _UNKNOWN in error.said:
                 return None
             raise
 
@@ -115,10 +118,30 @@ class Engine:
         """
         headers = {"Content-Type": "application/x-tar"}
         with self._request("POST", "/images/load", {"quiet": "1"}, archive, headers, None) as answer:
-            for line in answer.read().decode("utf-8", "replace").splitlines():
-                said = _object(line)
-                if said.get("error"):
-                    raise EngineRefused(answer.status, str(said["error"]))
+            _check_said(answer)
+
+    def pull(self, repository: str, digest: str, credentials: tuple[str, str] | None) -> None:
+        """Brings an image from a registry, as the engine reaches and trusts it.
+
+        Args:
+            repository: ``host/repository``.
+            digest: of its manifest.
+            credentials: user and password; None for those that the engine's registry asks nobody for.
+
+        Raises:
+            EngineRefused: also for what the engine says in a successful answer's body.
+        """
+        user, password = credentials or ("", "")
+        shown = {"username": user, "password": password, "serveraddress": repository.partition("/")[0]}
+        headers = {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(shown).encode()).decode()}
+        query = {"fromImage": repository, "tag": digest}
+        with self._request("POST", "/images/create", query, None, headers, None) as answer:
+            _check_said(answer)
+
+    def tag(self, image: str, name: str) -> None:
+        """Gives an image one more name (``repository:tag``)."""
+        repository, _, tag = name.rpartition(":")
+        self._json("POST", f"/images/{quote(image, safe='/:@')}/tag", {"repo": repository, "tag": tag})
 
     def build(self, context: Iterable[bytes], query: Mapping[str, str], said: Callable[[str], None]) -> None:
         """Carries out a Dockerfile with the engine's own builder.
@@ -266,6 +289,14 @@ class Engine:
             raise EngineUnavailable(self.path, error.strerror or str(error)) from error
         finally:
             connection.close()
+
+
+def _check_said(answer: http.client.HTTPResponse) -> None:
+    """Reads a body of JSON lines; an engine that fails late says so in there."""
+    for line in answer.read().decode("utf-8", "replace").splitlines():
+        said = _object(line)
+        if said.get("error"):
+            raise EngineRefused(answer.status, str(said["error"]))
 
 
 def _message(answer: http.client.HTTPResponse) -> str:

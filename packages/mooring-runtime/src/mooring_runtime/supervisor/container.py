@@ -75,6 +75,7 @@ class RevisionContainer:
         self._launcher_pid = 0
         self._exit: tuple[int, bool] | None = None
         self._oom_told = False
+        self._away: Failure | None = None
         self.revision = revision
         self.failure: Failure | None = None
         self.log = ""
@@ -233,8 +234,16 @@ class RevisionContainer:
                 self.log = event["log"] or event["error"]
                 note("container ended with status %d: %s", event["exit_code"], event["error"] or "-")
             elif event["event"] == "failed" and self._exit is None:
-                self.failure = Failure(**{**event["failure"], "revision": self.revision.id})
+                self.failure = self._failure(event)
                 note("%s: %s", self.failure.code, self.failure.message)
+            elif event["event"] == "away":
+                self._away = self._failure(event)
+                note("%s", self._away.message)
+            elif event["event"] == "back":
+                self._away = None
+
+    def _failure(self, event: Mapping[str, Any]) -> Failure:
+        return Failure(**{**event["failure"], "revision": self.revision.id})
 
     def _lost(self) -> None:
         """The launcher has gone; the keeper soon knows why."""
@@ -244,6 +253,8 @@ class RevisionContainer:
             self._loop.call_later(REASON_SECONDS, self._without_reason)
 
     def _without_reason(self) -> None:
+        # An engine that has gone, and took the container along, cannot tell.
+        self.failure = self.failure or self._away
         self._end()
         self.terminate()
         self._changed()

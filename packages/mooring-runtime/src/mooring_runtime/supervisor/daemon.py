@@ -213,11 +213,15 @@ class Daemon:
     def _worker_ended(self, name: str, process: WorkerProcess, code: int) -> None:
         del self._workers[name]
         worker = next((worker for worker in self._machine.workers() if worker.id == name), None)
+        ready = worker is not None and worker.ready_at is not None
         memory, here, alone = None, True, True
         if isinstance(process.child, ContainerChild):
             failure = process.child.container.failure
             if failure is not None:
-                self._machine.worker_exited(name, Exit("not started", failure), self._loop.time())
+                how = "not started"
+                if process.started:  # the engine took it along
+                    how, failure = "engine lost", replace(failure, phase="Run" if ready else "Init")
+                self._machine.worker_exited(name, Exit(how, failure), self._loop.time())
                 return
             here, alone, memory = False, not process.child.container.over, process.child.memory
         elif code == -signal.SIGKILL:
@@ -226,7 +230,7 @@ class Daemon:
             process.revision,
             returncode=code,
             started=process.started,
-            ready=worker is not None and worker.ready_at is not None,
+            ready=ready,
             report=process.report,
             timed_out=worker is not None and worker.timed_out,
             stuck=worker is not None and worker.stuck,
@@ -235,9 +239,9 @@ class Daemon:
             log=process.child.tail(),
             tree=tree.of_models(process.revision) if process.report is not None and here else "",
         )
-        how = diagnose.diagnose(death)
-        note("worker %s (%d) ended: %s", name, process.child.pid, how.summary)
-        self._machine.worker_exited(name, how, self._loop.time())
+        end = diagnose.diagnose(death)
+        note("worker %s (%d) ended: %s", name, process.child.pid, end.summary)
+        self._machine.worker_exited(name, end, self._loop.time())
 
     def _worker_reported(self, name: str, event: Mapping[str, Any]) -> None:
         if event["event"] != "ready":

@@ -4,6 +4,8 @@ A process of its own, since an engine answers when it likes, and the supervisor 
 JSON object ``{"engine", "name", "container", "service"}``, as `container_plan` makes them. It prints JSON lines:
 
     {"event": "started", "container": id}
+    {"event": "away", "failure": {...}}          the engine has gone; it may not take its containers along
+    {"event": "back"}
     {"event": "ended", "exit_code", "oom", "error", "log"}
     {"event": "failed", "failure": {...}}        as in docs/protocols.md, section 1
 
@@ -103,17 +105,24 @@ def wait(engine: Engine, container: str) -> None:
     Raises:
         EngineRefused: the container is gone.
     """
-    while _runs(engine, container):
+    away = False
+    while (found := _look(engine, container, wait=not away)) is not False:
+        if isinstance(found, EngineUnavailable) and not away:
+            say(event="away", failure=failure_of(found, "").to_json())
+        elif away and found is True:
+            say(event="back")
+        away = found is not True
         time.sleep(RETRY_SECONDS)
 
 
-def _runs(engine: Engine, container: str) -> bool:
-    """False when it has ended; True when the engine went away before it could tell."""
+def _look(engine: Engine, container: str, *, wait: bool) -> bool | EngineUnavailable:
+    """Whether it runs, asked when it has ended or at once; the error of an engine that cannot tell."""
     try:
-        engine.wait(container)
+        if wait:
+            engine.wait(container)
         return bool(engine.inspect(container)["State"]["Running"])
-    except EngineUnavailable:
-        return True
+    except EngineUnavailable as error:
+        return error
 
 
 def tell_end(engine: Engine, container: str) -> None:

@@ -153,6 +153,31 @@ def pushed_image(context: Context, reference: FunctionImage) -> PushedImage | No
     return None
 
 
+def pull_sources(context: Context, digest: str) -> list[tuple[ImageReference, Credentials | None]]:
+    """The registries that have an image, by the digest of its manifest, and what opens them.
+
+    First those elsewhere that it was pushed to: who uses one sees to it that it is reached from where containers run.
+    """
+    found: list[tuple[ImageReference, Credentials | None]] = []
+    with context.db.read() as session:
+        images = session.scalars(select(Image).where(Image.digest == digest).order_by(Image.id)).all()
+        for image in images:
+            pushed, registry = (image.built or {}).get("pushed"), image.workspace.external_registry
+            if pushed:
+                reference = ImageReference.parse(pushed)
+                known = _credentials(registry) if registry and _lies_in(registry, pushed) else None
+                found.append((reference, known or of_environment().credentials(reference.host)))
+        for image in images[:1]:
+            own = image.workspace
+            name = f"{context.address}/{own.registry_name}/{image.name}:{image.version}"
+            found.append((ImageReference.parse(name), Credentials(own.registry_name, own.registry_password)))
+    return found
+
+
+def _lies_in(registry: Mapping[str, Any], location: str) -> bool:
+    return location.startswith(f"{registry['address']}/")
+
+
 def _address(text: str) -> str:
     address = text.strip().removeprefix("https://").rstrip("/")
     try:

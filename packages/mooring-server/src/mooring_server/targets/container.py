@@ -20,7 +20,7 @@ from mooring_server.images.runtime import WORKER
 from mooring_server.images.unpack import Unpacker
 from mooring_server.store.content import ContentStore
 from mooring_server.targets.base import ServiceSpec, Usage
-from mooring_server.targets.engine_images import EngineImages
+from mooring_server.targets.engine_images import EngineImages, Sources
 from mooring_server.targets.supervised import SupervisedTarget
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ class ContainerTarget(SupervisedTarget):
         root: the services' directories.
         store: where images are.
         unpacker: for the function host's part of function apps, and what services that ran as processes have left.
+        sources: the registries that have an image; for engines that take none by load.
         find_engine: where containers run; asked each time, since engines are started, stopped and replaced.
         host: the address that fronts listen on.
         network: ``none`` for containers without, else the engine's default.
@@ -45,6 +46,7 @@ class ContainerTarget(SupervisedTarget):
         root: Path,
         store: ContentStore,
         unpacker: Unpacker,
+        sources: Sources,
         *,
         find_engine: Callable[[], Engine] = find,
         host: str = "127.0.0.1",
@@ -52,7 +54,7 @@ class ContainerTarget(SupervisedTarget):
     ) -> None:
         super().__init__(root, host)
         self._unpacker = unpacker
-        self._images = EngineImages(store, root)
+        self._images = EngineImages(store, root, sources)
         self._find_engine = find_engine
         self._network = network
         self._home = hashlib.sha256(str(root).encode()).hexdigest()[:24]

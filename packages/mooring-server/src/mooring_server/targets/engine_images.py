@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from mooring_runtime.engine.client import Engine, EngineError
+from mooring_runtime.engine.client import Engine, EngineError, EngineRefused
 from mooring_runtime.supervisor.engine_failure import failure_of
 from mooring_server.domain.errors import PhaseFailed, from_json
 from mooring_server.images.docker_archive import docker_archive, has_base
 from mooring_server.images.documents import load_manifest
+from mooring_server.images.references import ImageReference
+from mooring_server.images.registry_settings import Credentials
 from mooring_server.images.scratch import KeyedLocks
 from mooring_server.store.content import ContentStore, parse_digest
 
 _TAG_LENGTH = 24
+# What sockets say that let through only some of the engine's API.
+_NOT_ALLOWED = {403, 404, 405, 501}
+
+# Gives the registries that have an image, best first, by the digest of its manifest.
+Sources = Callable[[str], Iterable[tuple[ImageReference, Credentials | None]]]
 
 
 class EngineImages:
@@ -28,10 +35,12 @@ class EngineImages:
     Args:
         store: where images are.
         home: the server's data directory; several servers share an engine.
+        sources: where an engine that takes no archives pulls from.
     """
 
-    def __init__(self, store: ContentStore, home: Path) -> None:
+    def __init__(self, store: ContentStore, home: Path, sources: Sources) -> None:
         self._store = store
+        self._sources = sources
         self._repository = f"localhost/mooring-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
         self._busy = KeyedLocks()
 
@@ -50,14 +59,14 @@ class EngineImages:
 
         Raises:
             PhaseFailed: ``ImageHasNoBase``, ``ArchitectureMismatch``, ``EngineDiskFull``, ``EngineUnavailable``,
-                ``ContainerNotStarted``.
+                ``ContainerNotStarted``, ``ImageNotHandedOver``.
         """
         name = self.name(manifest_digest)
         with self._busy.hold(name):
             try:
                 if engine.image(name) is None:
                     self._check(engine, manifest_digest)
-                    engine.load(docker_archive(self._store, manifest_digest, name))
+                    self._hand_over(engine, manifest_digest, name)
             except EngineError as error:
                 raise from_json({**failure_of(error, name).to_json(), "phase": "Unpack"}) from error
         return name
@@ -74,6 +83,35 @@ class EngineImages:
         for name in unused:
             engine.remove_image(name)
         return len(unused)
+
+    def _hand_over(self, engine: Engine, manifest_digest: str, name: str) -> None:
+        try:
+            engine.load(docker_archive(self._store, manifest_digest, name))
+        except EngineRefused as error:
+            if error.status not in _NOT_ALLOWED:
+                raise
+            self._pull(engine, manifest_digest, name, {"load": f"{error.status} {error.said}"})
+
+    def _pull(self, engine: Engine, digest: str, name: str, tried: dict[str, str]) -> None:
+        for reference, known in self._sources(digest):
+            repository = f"{reference.host}/{reference.repository}"
+            try:
+                engine.pull(repository, digest, (known.username, known.password) if known else None)
+            except EngineRefused as error:
+                tried[repository] = error.said
+                continue
+            engine.tag(f"{repository}@{digest}", name)
+            # Else it would stay when ours is removed.
+            engine.remove_image(f"{repository}@{digest}")
+            return
+        raise PhaseFailed(
+            "ImageNotHandedOver",
+            f"The container engine at {engine.path} takes no images by load, and pulls this one from no registry.",
+            hint="Allow POST /images/load at the engine's socket; or let the engine reach one of the registries in the"
+            " evidence: trust its certificate, or allow plain http for it.",
+            phase="Unpack",
+            evidence=tried,
+        )
 
     def _check(self, engine: Engine, manifest_digest: str) -> None:
         config = self.config(manifest_digest)
