@@ -94,6 +94,9 @@ def test_images_and_containers_come_and_go(engine: Engine) -> None:
     assert found["Config"]["Labels"] == {"mine": "yes"}
     assert engine.images("localhost/mooring-test") == [name]
     assert engine.images("localhost/mooring") == []
+    engine.tag(name, "localhost/mooring:2")
+    assert engine.images("localhost/mooring") == ["localhost/mooring:2"]
+    engine.remove_image("localhost/mooring:2")
     container = engine.create("mooring-made", {"Image": name, "Cmd": ["/none"], "Labels": {"owner": "me"}})
     assert [one["Id"] for one in engine.containers("owner=me")] == [container]
     assert engine.containers("owner=you") == []
@@ -119,6 +122,11 @@ def test_what_an_engine_refuses_is_told_in_its_words(engine: Engine) -> None:
         engine.load([b"this is no archive"])
     with pytest.raises(EngineRefused):
         engine.inspect("nobody")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens there
+        host = f"127.0.0.1:{closed.getsockname()[1]}"
+        with pytest.raises(EngineRefused, match=host):
+            engine.pull(f"{host}/image", f"sha256:{0:064}", ("me", "secret"))
 
 
 def test_nobody_there(tmp_path: Path) -> None:
