@@ -289,8 +289,11 @@ def test_a_dockerfile_that_fails_is_told_by_the_server(server: RunningServer) ->
     assert "why" in error["evidence"]["output"]
 
 
-def test_a_base_without_the_python_that_is_needed(server: RunningServer) -> None:
+def test_a_base_without_python_gets_that_of_the_server(server: RunningServer) -> None:
     operation = made(server, {"baseDockerfile": "FROM host\nRUN echo 1 > /one\n"})
-    error = operation["error"]
-    assert isinstance(error, dict)
-    assert error["code"] == "PythonNotInBase"
+    assert operation["state"] == "Succeeded", operation
+    path = f"{WS}/images/{operation['resourceId']}"
+    image = server.client.get(path).json()
+    assert image["pythonVersion"] == f"{sys.version_info[0]}.{sys.version_info[1]}"
+    log = server.client.get(f"{path}/log").text
+    assert f"Layer interpreter python {image['pythonVersion']}: " in log
