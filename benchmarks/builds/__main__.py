@@ -27,12 +27,6 @@ def main() -> None:
         "--base", type=Path, help="a root directory with Python and pip, for the rows beside Dockerfiles"
     )
     parser.add_argument("--only-peers", action="store_true", help="only the rows beside Dockerfiles")
-    parser.add_argument(
-        "--docker-network",
-        nargs=2,
-        metavar=("HOST", "PUBLISHED"),
-        help="for a Docker Engine in a network namespace: this host's address there, and that of published ports",
-    )
     arguments = parser.parse_args()
     count, calls, megabytes = (3, 200, 100) if arguments.quick else (7, 1000, 1000)
     base = arguments.base and arguments.base.resolve()
@@ -53,7 +47,7 @@ def main() -> None:
         if base is None:
             table.text("beside Dockerfiles: not measured, no --base was given", "")
         else:
-            peers.run(table, folder, base, arguments.docker_network, count)
+            peers.run(table, folder, base, count)
         os.chdir("/")
     missed = [row.what.strip() for row in table.rows if row.met is False]
     print(f"\n{len(missed)} target(s) missed" + (f": {'; '.join(missed)}" if missed else ""))

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,9 @@ ACCEPT = (
     "application/vnd.oci.image.index.v1+json"
 )
 
+# Without them they ask for more than a machine without CAP_SYS_RESOURCE may give.
+LIMITS = ["--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"]
+
 
 @dataclass
 class Builder:
@@ -30,7 +34,6 @@ class Builder:
         program: the command with the options that every call needs.
         registry: where it pushes to, ``host:port``.
         socket: where it answers the Docker API.
-        published: where ports of its containers are reached.
         cache: options of `build` that keep pip's downloads; None where it cannot.
     """
 
@@ -38,7 +41,6 @@ class Builder:
     program: list[str]
     registry: str
     socket: Path
-    published: str = "127.0.0.1"
     cache: list[str] | None = None
     variables: dict[str, str] = field(default_factory=dict)
 
@@ -57,7 +59,8 @@ class Builder:
 
     def build(self, context: Path, tag: str, *options: str) -> None:
         """An image; layers that it has are used unless the options say otherwise."""
-        self.call("build", "--network", "host", *options, "--tag", f"{self.registry}/{tag}", str(context))
+        named = ["--tag", f"{self.registry}/{tag}"]
+        self.call("build", "--network", "host", *LIMITS, *options, *named, str(context))
 
     def push(self, tag: str) -> None:
         """To the registry."""
@@ -71,11 +74,14 @@ class Builder:
 
     @contextlib.contextmanager
     def running(self, tag: str) -> Iterator[str]:
-        """A container; the address of its port 5001."""
-        identity = self.call("run", "--detach", "--publish", "5001", f"{self.registry}/{tag}").split()[-1]
+        """A container in the host's network; its address."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        options = [*LIMITS, "--detach", "--network", "host", "--env", f"PORT={port}"]
+        identity = self.call("run", *options, f"{self.registry}/{tag}").split()[-1]
         try:
-            port = self.call("port", identity, "5001").splitlines()[0].rpartition(":")[2]
-            yield f"http://{self.published}:{port}"
+            yield f"http://127.0.0.1:{port}"
         finally:
             self.call("rm", "--force", identity)
 
@@ -86,9 +92,7 @@ def podman(folder: Path, registry: str) -> Iterator[Builder]:
     folder.mkdir()
     runtime = "runc" if shutil.which("runc") else "crun"
     (folder / "containers.conf").write_text(
-        '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
-        f'runtime = "{runtime}"\n'
-        '[containers]\ndefault_ulimits = ["nofile=65536:65536"]\n'
+        f'[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\nruntime = "{runtime}"\n'
     )
     places = {"--root": "root", "--runroot": "run", "--tmpdir": "tmp"}
     options = [text for option, name in places.items() for text in (option, str(folder / name))]
@@ -117,57 +121,54 @@ def podman(folder: Path, registry: str) -> Iterator[Builder]:
         subprocess.run(["umount", folder / "root" / "overlay"], check=False, capture_output=True)
 
 
-def docker(registry: str, published: str) -> Builder | None:
+def docker(registry: str) -> Builder | None:
     """Docker, if one answers. Its storage is the machine's; what is built has names of the benchmark's own."""
     program = shutil.which("docker")
     if program is None:
         return None
-    socket = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
+    place = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
     answers = subprocess.run([program, "version"], capture_output=True, check=False).returncode == 0
-    return Builder("Docker", [program], registry, Path(socket), published) if answers else None
+    return Builder("Docker", [program], registry, Path(place)) if answers else None
 
 
 class Registry:
-    """Debian's `docker-registry` on free ports, without TLS: at loopback, and where Docker reaches it."""
+    """Debian's `docker-registry` on a free port of loopback, without TLS.
+
+    Attributes:
+        address: ``host:port``.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.folder.mkdir()
-        self._running: list[subprocess.Popen[bytes]] = []
-
-    def listen(self, host: str) -> str:
-        """One more process over the same images; its address."""
-        number = len(self._running)
-        config, log = self.folder / f"{number}.json", self.folder / f"{number}.log"
-        storage = {"filesystem": {"rootdirectory": str(self.folder / "data")}}
-        config.write_text(  # JSON is YAML
-            json.dumps({"version": 0.1, "storage": storage, "http": {"addr": f"{host}:0", "secret": "x"}})
-        )
+        folder.mkdir()
+        config, log = folder / "config.json", folder / "log"
+        storage = {"filesystem": {"rootdirectory": str(folder / "data")}}
+        http = {"addr": "127.0.0.1:0", "secret": "x"}
+        config.write_text(json.dumps({"version": 0.1, "storage": storage, "http": http}))  # JSON is YAML
         with log.open("wb") as output:
-            process = subprocess.Popen(["docker-registry", "serve", config], stdout=output, stderr=output)
-        self._running.append(process)
-        wait(lambda: process.poll() is not None or "listening on" in log.read_text())
-        found = re.search(r"listening on (\S+:\d+)", log.read_text())
+            self._process = subprocess.Popen(
+                ["docker-registry", "serve", config], stdout=output, stderr=output
+            )
+        wait(lambda: self._process.poll() is not None or "listening on" in log.read_text())
+        found = re.search(r"listening on (127\.0\.0\.1:\d+)", log.read_text())
         if found is None:
             raise SystemExit(f"docker-registry did not start\n{log.read_text()}")
-        return found[1]
+        self.address = found[1]
 
     def close(self) -> None:
         """Ends it."""
-        for process in self._running:
-            process.terminate()
-            process.wait()
+        self._process.terminate()
+        self._process.wait()
 
-    def tags(self, address: str, repository: str) -> list[str]:
+    def tags(self, repository: str) -> list[str]:
         """Of a repository."""
-        answer = httpx.get(f"http://{address}/v2/{repository}/tags/list", trust_env=False)
+        answer = httpx.get(f"http://{self.address}/v2/{repository}/tags/list", trust_env=False)
         return list(answer.raise_for_status().json()["tags"])
 
-    def size(self, address: str, name: str) -> int:
+    def size(self, name: str) -> int:
         """Bytes of an image as it is pulled: layers and configuration, packed."""
         repository, _, tag = name.partition(":")
         answer = httpx.get(
-            f"http://{address}/v2/{repository}/manifests/{tag}",
+            f"http://{self.address}/v2/{repository}/manifests/{tag}",
             headers={"Accept": ACCEPT},
             trust_env=False,
         )

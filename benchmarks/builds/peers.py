@@ -35,6 +35,8 @@ ENV AZUREML_MODEL_DIR=/app
 CMD ["python3", "server.py"]
 """
 SERVER = """
+import os
+
 import score
 import uvicorn
 from starlette.applications import Starlette
@@ -46,7 +48,7 @@ score.init()
 async def call(request):
     return JSONResponse(score.run(await request.body()))
 
-uvicorn.run(Starlette(routes=[Route("/score", call, methods=["POST"])]), host="0.0.0.0", port=5001)
+uvicorn.run(Starlette(routes=[Route("/score", call, methods=["POST"])]), host="127.0.0.1", port=int(os.environ["PORT"]))
 """
 QUESTION = {"data": [[0.0] * 10]}
 
@@ -159,12 +161,12 @@ def rebuilds(table: Table, bench: Bench, contexts: list[Context], count: int) ->
             table.ratio(name, values, own, 4)
 
 
-def sizes(table: Table, registry: Registry, address: str, contexts: list[Context], ours: str) -> None:
+def sizes(table: Table, registry: Registry, contexts: list[Context], ours: str) -> None:
     """What is pulled: bytes, and seconds into an engine that has nothing of it but, perhaps, the base."""
-    own = registry.size(address, ours) / 1e6
+    own = registry.size(ours) / 1e6
     table.text("image, packed: Mooring", f"{own:.1f} MB")
     for context in contexts:
-        theirs = registry.size(address, "theirs/bench:0") / 1e6
+        theirs = registry.size("theirs/bench:0") / 1e6
         table.text(f"image, packed: {context.builder.name}", f"{theirs:.1f} MB")
         table.ratio(context.builder.name, [theirs], [own], 1)
 
@@ -220,14 +222,13 @@ def update(service: Any, bench: Bench, model: Any) -> None:
     answered(service.scoring_uri, bench.script)
 
 
-def run(table: Table, folder: Path, base: Path, network: tuple[str, str] | None, count: int) -> None:
+def run(table: Table, folder: Path, base: Path, count: int) -> None:
     """All rows.
 
     Args:
         table: prints.
         folder: for everything.
         base: a root directory as an archive, with Python and pip.
-        network: the host's address as Docker sees it, and where Docker's published ports are; loopback if None.
         count: rounds.
     """
     missing = [name for name in ("docker-registry", "podman") if shutil.which(name) is None]
@@ -236,14 +237,11 @@ def run(table: Table, folder: Path, base: Path, network: tuple[str, str] | None,
         return
     registry = Registry(folder / "registry")
     try:
-        address = registry.listen("127.0.0.1")
-        with podman(folder / "podman", address) as one:
-            seen, published = network or ("127.0.0.1", "127.0.0.1")
-            other = docker(registry.listen(seen) if network else address, published)
-            builders = [one, other] if other else [one]
+        with podman(folder / "podman", registry.address) as one:
+            other = docker(registry.address)
             if other is None:
                 table.text("Docker: not measured, no Docker Engine answers", "")
-            measure(table, folder, base, (registry, address), builders, count)
+            measure(table, folder, base, registry, [one, other] if other else [one], count)
     finally:
         registry.close()
 
@@ -252,12 +250,12 @@ def measure(
     table: Table,
     folder: Path,
     base: Path,
-    pushed: tuple[Registry, str],
+    registry: Registry,
     builders: list[Builder],
     count: int,
 ) -> None:
     """All rows beside these builders."""
-    registry, address = pushed
+    address = registry.address
     contexts = []
     for builder in builders:
         builder.call("import", str(base), "mooring-bench-base:1")
@@ -267,8 +265,8 @@ def measure(
     with server(home, f"{address}/layers") as workspace:
         bench = Bench(workspace, folder)
         rebuilds(table, bench, contexts, count)
-        names = registry.tags(address, "layers/bench")
+        names = registry.tags("layers/bench")
         ours = f"layers/bench:{max(names, key=int)}"
     changes(table, folder, home, contexts, count)
-    sizes(table, registry, address, contexts, ours)
+    sizes(table, registry, contexts, ours)
     pulls(table, address, folder, ours)
