@@ -46,7 +46,7 @@ fmt: setup  ## format the code
 	$(BIN)/ruff format .
 
 bench-build: setup  ## how fast builds, deployments and start-up are; prints a table
-	$(BIN)/python -m benchmarks.build
+	$(BIN)/python -m benchmarks.builds
 
 bench-functions: setup  ## storage accounts beside Azurite, blob triggers; prints tables
 	$(BIN)/python -m benchmarks.functions

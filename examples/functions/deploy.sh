@@ -17,7 +17,8 @@ username=$(python -c 'import json, sys; print(json.load(sys.stdin)["username"])'
 password=$(python -c 'import json, sys; print(json.load(sys.stdin)["passwords"][0]["value"])' <<< "$credentials")
 
 az group create --name myresourcegroup --location "West Europe"
-az appservice plan create --name myplanname --resource-group myresourcegroup --sku EP1 --is-linux
+# Some of the articles say EP1: today's az takes that only as `az functionapp plan create ... --sku EP1`.
+az appservice plan create --name myplanname --resource-group myresourcegroup --sku B1 --is-linux
 
 az storage account create --name "$webjobStorage" --location westeurope --resource-group myresourcegroup --sku Standard_LRS
 az storage account show-connection-string --resource-group myresourcegroup --name "$webjobStorage" --query connectionString --output tsv

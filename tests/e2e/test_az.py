@@ -92,6 +92,10 @@ def test_a_model_answers_blobs(shell: Shell, group: str) -> None:
     plan = shell.az(f"appservice plan create --name myplan --resource-group {group} --sku B1 --is-linux")
     assert plan["provisioningState"] == "Succeeded"
     assert plan["sku"]["name"] == "B1"
+    elastic = shell.az(
+        f"functionapp plan create --name elastic --resource-group {group} --sku EP1 --is-linux"
+    )
+    assert elastic["sku"]["name"] == "EP1"
     for account in ("webjobstorage1", "triggerstorage1"):
         stored = shell.az(
             f"storage account create --name {account} --location westeurope --resource-group {group} "

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import json
+import tarfile
 import threading
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from host_base import write_base
 from support import WS, RunningServer, eventually
 
 ECHO = b"""
@@ -357,6 +362,20 @@ def test_a_query_that_nobody_reads_is_refused(server: RunningServer, query: str,
     assert answer.json()["error"]["code"] == "QueryUnknown"
     assert hint in answer.json()["error"]["hint"]
     assert server.client.get(f"{WS}/models?tags=a").status_code == 200
+
+
+def test_a_base_is_larger_than_other_bodies(server: RunningServer, tmp_path: Path) -> None:
+    archive = write_base(tmp_path / "base.tar")
+    with tarfile.open(archive, "a") as more:
+        entry = tarfile.TarInfo("usr/share/large")
+        entry.size = 40_000_000
+        more.addfile(entry, io.BytesIO(bytes(entry.size)))
+    with archive.open("rb") as body:
+        answer = server.client.put("/mooring/v1/bases/large", content=body, timeout=300)
+    assert answer.status_code == 200, answer.text
+    base = json.loads(answer.text.splitlines()[-1])["base"]
+    assert base["name"] == "large"
+    assert server.client.delete("/mooring/v1/bases/large").status_code == 204
 
 
 @pytest.mark.skipif(find_spec("proton") is not None, reason="the Service Bus broker is installed here")

@@ -234,7 +234,7 @@ def test_expired_messages(bus: BusServer, connection: str, queue: str) -> None:
 
 
 def test_a_lock_that_ends_and_one_that_is_kept_alive(bus: BusServer, connection: str) -> None:
-    name = bus.queue("locks", lockDuration="PT2S")
+    name = bus.queue("locks", lockDuration="PT5S")
     send(connection, name, "a")
     with client(connection) as sdk, sdk.get_queue_receiver(name, max_wait_time=30) as receiver:
         (first,) = receiver.receive_messages()
@@ -244,7 +244,7 @@ def test_a_lock_that_ends_and_one_that_is_kept_alive(bus: BusServer, connection:
             receiver.complete_message(first)
         with AutoLockRenewer() as renewer:
             renewer.register(receiver, again, max_lock_renewal_duration=30)
-            assert receiver.receive_messages(max_wait_time=5) == []
+            assert receiver.receive_messages(max_wait_time=8) == []
             receiver.complete_message(again)
 
 

@@ -106,11 +106,10 @@ def test_queues_have_metadata_and_are_listed(account: Account, queue: QueueClien
         for name in names:
             service.create_queue(name)
         pages = list(service.list_queues(name_starts_with="page", results_per_page=2).by_page())
-        assert [len(list(page)) for page in pages] == [
-            2,
-            2,
-            *([1] if account.ours else []),
-        ]  # Azurite forgets one
+        sizes = [len(list(page)) for page in pages]
+        # Azurite forgets one, or has one twice.
+        assert sizes[:2] == [2, 2]
+        assert sizes == [2, 2, 1] or not account.ours
         for name in names:
             service.delete_queue(name)
 

@@ -27,7 +27,7 @@ from mooring_server.edges.slow import Patience
 
 _NATIVE, _REGISTRY = "/mooring/", "/v2"
 _WORKSPACE_PARTS = 8  # mooring, v1, subscriptions, S, resourceGroups, G, workspaces, W
-_STREAMED = ("/blobs/", "/mlflow/api/2.0/mlflow-artifacts/", "/mooring/v1/bases/")
+_STREAMED = ("/blobs/", "/mooring/v1/bases/", "/mlflow/api/2.0/mlflow-artifacts/")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 LOCAL = Principal("local", "local", Role.OWNER)
 # A link to a build log opens that one path and nothing else, so that no workspace needs to be named.
@@ -60,7 +60,7 @@ _VERSION_HEADERS = (
 
 
 class Guard:
-    """ASGI middleware. Only uploads of blobs, artifacts and bases may be larger than `MAX_BODY`; they are streamed."""
+    """ASGI middleware. Only uploads of blobs, bases and artifacts may be larger than `MAX_BODY`; they are streamed."""
 
     def __init__(self, app: ASGIApp, gate: Gate) -> None:
         self._app = app

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-
 import shutil
 import statistics
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-from benchmarks.build.bench import Bench, server
-from benchmarks.build.table import Table, silently, timed
+from benchmarks.builds.bench import Bench, server
+from benchmarks.builds.table import Table, silently, timed
 
 PATIENT = json.dumps({"data": [[0.0] * 10]})
 
@@ -59,25 +57,13 @@ def rebuilds(table: Table, bench: Bench, count: int) -> None:
 
 def deployments(table: Table, bench: Bench, count: int, calls: int) -> None:
     """From a changed script to a service that answers with it; then the time of a call."""
-    from mooring.sdk.aci import AciWebservice
-    from mooring.sdk.model import Model
-
     model = bench.change_model()
-    config = AciWebservice.deploy_configuration(cpu_cores=1, memory_gb=1)
-
-    def deploy(name: str) -> Any:
-        service = Model.deploy(
-            bench.workspace, name, [model], bench.inference_config(), config, overwrite=True
-        )
-        service.wait_for_deployment()
-        return service
-
     first = []
     for number in range(count):
         bench.change_script()
-        first.append(timed(lambda name=f"bench{number}": silently(lambda: deploy(name))))
+        first.append(timed(lambda name=f"bench{number}": silently(lambda: bench.deploy(name, model))))
     table.seconds("changed script to Healthy, Model.deploy, new service", first, 3)
-    service = silently(lambda: deploy("bench0"))
+    service = silently(lambda: bench.deploy("bench0", model))
 
     def update() -> None:
         bench.change_script()

@@ -1,0 +1,1 @@
+"""How fast builds, deployments and start-up are, alone and beside Dockerfiles."""
