@@ -21,6 +21,7 @@ import pytest
 from az_support import environment
 from support import WS, RunningServer
 
+from mooring_runtime.engine.client import Engine
 from mooring_server.images.bases.base import own_architecture
 
 pytestmark = pytest.mark.full
@@ -169,9 +170,19 @@ def test_skopeo(registry: Registry, archive: Path, tmp_path: Path) -> None:
     assert "unauthorized" in wrong.stderr.lower()
 
 
-def test_docker(registry: Registry, archive: Path) -> None:
+@pytest.fixture
+def docker_engine(tmp_path: Path) -> Iterator[Engine]:
+    """One that reaches 127.0.0.1: of the test's own where it can be started, else the machine's."""
+    if shutil.which("dockerd") and os.geteuid() == 0:
+        with engines.own_docker(tmp_path) as own:
+            yield own.engine
+    else:
+        yield engines.docker()
+
+
+def test_docker(registry: Registry, archive: Path, docker_engine: Engine) -> None:
     docker = tool("docker")
-    engine = engines.docker()
+    engine = docker_engine
     variables = {
         **os.environ,
         "DOCKER_HOST": f"unix://{engine.path}",
