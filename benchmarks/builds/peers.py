@@ -266,7 +266,7 @@ def measure(
         bench = Bench(workspace, folder)
         rebuilds(table, bench, contexts, count)
         names = registry.tags("layers/bench")
-        ours = f"layers/bench:{max(names, key=int)}"
+        ours = f"layers/bench:{max(filter(str.isdigit, names), key=int)}"
     changes(table, folder, home, contexts, count)
     sizes(table, registry, contexts, ours)
     pulls(table, address, folder, ours)
