@@ -66,23 +66,24 @@ def unwritten_limits(pins: Iterable[Pin]) -> dict[str, str]:
 _NEEDS = {"scikit-learn": ("0.20", ("numpy", "scipy"))}
 """What wheels before a version need and do not name; conda's packages of them did."""
 
-# When the next minor version after these came out (https://scikit-learn.org/stable/whats_new.html, PyPI).
+# The last day on which PyPI had nothing newer than these, by its upload times: `uv pip compile --exclude-newer DAY`.
 _SCIKIT_LEARN = {
-    (0, 17): "2016-09-28",
-    (0, 18): "2017-08-11",
+    (0, 17): "2016-09-27",
+    (0, 18): "2017-08-10",
     (0, 19): "2018-09-25",
-    (0, 20): "2019-05-10",
+    (0, 20): "2019-05-09",
     (0, 21): "2019-12-02",
-    (0, 22): "2020-05-12",
-    (0, 23): "2020-12-22",
-    (0, 24): "2021-09-24",
-    (1, 0): "2022-05-12",
-    (1, 1): "2022-12-08",
-    (1, 2): "2023-06-30",
+    (0, 22): "2020-05-11",
+    (0, 23): "2020-12-21",
+    (0, 24): "2021-09-23",
+    (1, 0): "2022-05-11",
+    (1, 1): "2022-12-07",
+    (1, 2): "2023-06-29",
     (1, 3): "2024-01-17",
-    (1, 4): "2024-05-21",
-    (1, 5): "2024-12-09",
-    (1, 6): "2025-06-05",
+    (1, 4): "2024-05-20",
+    (1, 5): "2024-12-08",
+    (1, 6): "2025-06-04",
+    (1, 7): "2025-12-09",
 }
 
 
