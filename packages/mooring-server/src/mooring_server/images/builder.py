@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from mooring_server.domain.errors import InvalidRequest, MooringError
+from mooring_server.domain.errors import InvalidRequest, MooringError, PhaseFailed
 from mooring_server.images import functions, oci
 from mooring_server.images.artifacts import SBOM_TYPE, attach
 from mooring_server.images.bases.base import BaseContent
@@ -17,6 +17,7 @@ from mooring_server.images.bases.pull import named, pull, registry_of
 from mooring_server.images.compression import GZIP
 from mooring_server.images.conda import Requirements, read_environment
 from mooring_server.images.condapythons import CondaPythons
+from mooring_server.images.condawheels import CondaWheels
 from mooring_server.images.dockerfiles.builder import DockerfileBases
 from mooring_server.images.dockerfiles.recipe import Recipe, recipe_of
 from mooring_server.images.environment import left_out, section, user_managed
@@ -31,7 +32,7 @@ from mooring_server.images.sbom import sbom_json
 from mooring_server.images.scratch import KeyedLocks, Scratch, kill_left
 from mooring_server.images.trained import check_trained, with_model_date, with_trained_version
 from mooring_server.images.types import BuildRequest, BuiltImage, Reporter, TreeFile
-from mooring_server.images.uv import Uv
+from mooring_server.images.uv import Log, Uv
 from mooring_server.images.wheels import WheelLayers
 from mooring_server.store.content import ContentStore, disk_full, nothing_free
 
@@ -62,6 +63,7 @@ class ImageBuilder:
         self._runtime = RuntimeLayers(self._layers, self._scratch)
         self._interpreters = Interpreters(self._layers, self._scratch)
         self._conda = CondaPythons(cache_dir / "pythons", self._pythons, self._scratch)
+        self._condawheels = CondaWheels(cache_dir / "condawheels", self._scratch)
         self._dockerfiles = DockerfileBases(store, cache_dir / "dockerfiles", self._scratch)
         self._busy = KeyedLocks()
 
@@ -107,7 +109,7 @@ class ImageBuilder:
         self._conda.provide(requirements, reporter.log)
         # Builds of one environment at a time: the second finds everything done.
         with self._busy.hold(key_of(requirements.packages, str(requirements.python))):
-            lock = self._resolver.lock(requirements, reporter.log)
+            requirements, lock = self._lock(requirements, reporter.log)
             check_trained(lock, request.models)
             for change in lock.changes:
                 reporter.log(f"Changed: {change}")
@@ -134,6 +136,25 @@ class ImageBuilder:
         attached = attach(self._store, digest, sbom_digest, SBOM_TYPE, "sbom.cdx.json")
         all_changes = (*changes, *requirements.changes, *lock.changes)
         return BuiltImage(digest, size, lock.python, lock_digest, sbom_digest, all_changes, attached)
+
+    def _lock(self, requirements: Requirements, log: Log) -> tuple[Requirements, Lock]:
+        """The lock, with packages that only conda has from the environment's channels."""
+        asked: set[str] = set()
+        while True:
+            try:
+                return requirements, self._resolver.lock(requirements, log)
+            except PhaseFailed as error:  # noqa: PERF203 - a round for each depth of what only conda has
+                names = [name for name in error.evidence.get("packages", "").split() if name not in asked]
+                if error.code != "CondaPackageUnknown" or not names:
+                    raise
+                python = self._pythons.first(requirements.python)
+                found = self._condawheels.provide(requirements, names, python, log)
+                if found is None:
+                    raise
+                asked.update(names)
+                for change in found.changes[len(requirements.changes) :]:
+                    log(f"Changed: {change}")
+                requirements = found
 
     def _upon_dockerfile(self, request: BuildRequest, recipe: Recipe, reporter: Reporter) -> BuildRequest:
         host, given = registry_of(request.environment)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _DEADLINE_S = 300
 # Its terms are not those of the other channels: who wants it names its address.
-_NOT_READ = {"defaults"}
+NOT_READ = {"defaults"}
 
 
 class CondaPythons:
@@ -40,7 +40,7 @@ class CondaPythons:
         A channel that does not help is no error: the log says why, and another Python may do.
         """
         minor = requirements.python.minor if requirements.python else None
-        channels = [channel for channel in requirements.channels if channel not in _NOT_READ]
+        channels = [channel for channel in requirements.channels if channel not in NOT_READ]
         if minor is None or not channels or self._pythons.find(minor) is not None:
             return
         wanted, shown = f"Python {show(minor)}", redact(", ".join(channels))
@@ -56,7 +56,7 @@ class CondaPythons:
                 prefix = asyncio.run(asyncio.wait_for(self._install(minor, channels), _DEADLINE_S))
             except asyncio.TimeoutError:
                 log(f"The channels did not answer within {_DEADLINE_S} s.")
-            except _failures() as error:
+            except failures() as error:
                 log(f"The channels did not help: {redact(str(error))}")
             else:
                 log(f"{wanted} was installed from a conda channel to {prefix}.")
@@ -88,7 +88,7 @@ def _identity(records: list[RepoDataRecord]) -> str:
     return key_of(sorted((str(record.file_name), (record.sha256 or b"").hex()) for record in records))[:12]
 
 
-def _failures() -> tuple[type[Exception], ...]:
+def failures() -> tuple[type[Exception], ...]:
     """What py-rattler raises when a channel, a package or the combination asked for is not to be had."""
     from rattler import exceptions
 

@@ -124,10 +124,11 @@ class Explainer:
             return PhaseFailed(
                 "CondaPackageUnknown",
                 f"PyPI has no packages for the conda dependencies {', '.join(conda_only)}.",
-                hint="Remove what the entry script does not import, or name its PyPI package below `pip`.",
+                hint="Remove what the entry script does not import, or name its PyPI package below `pip`. The channels "
+                "that the environment names are asked if py-rattler is installed; the log says what they answered.",
                 phase="Resolve",
                 target=conda_only[0],
-                evidence=evidence,
+                evidence={**evidence, "packages": " ".join(conda_only)},
             )
         line = self._culprit(question.lines, errors)
         reason = self._reason(line, attempt, question)
