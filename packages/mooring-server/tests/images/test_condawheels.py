@@ -80,8 +80,13 @@ def test_what_only_conda_has(workshop: Workshop, reporter: Recorder, channel: Ch
     code = "import only_here, six; print(only_here.hello())"
     done = subprocess.run([str(image.python), "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout == "hello below\n", done.stderr
+    # Later no channel is asked, and nothing is resolved.
     workshop.reopen()
-    assert workshop.builder.build(request, Recorder()).digest == built.digest
+    (channel.folder / "noarch" / "repodata.json").unlink()
+    again = Recorder()
+    assert workshop.builder.build(request, again).digest == built.digest
+    assert "looking into the conda channels" not in again.text
+    assert "The packages are known from an earlier build" in again.text
 
 
 def test_a_package_that_was_changed(workshop: Workshop, reporter: Recorder, channel: Channel) -> None:

@@ -139,22 +139,26 @@ class ImageBuilder:
 
     def _lock(self, requirements: Requirements, log: Log) -> tuple[Requirements, Lock]:
         """The lock, with packages that only conda has from the environment's channels."""
-        asked: set[str] = set()
+        used, asked = self._condawheels.known(requirements), set[str]()
         while True:
             try:
-                return requirements, self._resolver.lock(requirements, log)
-            except PhaseFailed as error:  # noqa: PERF203 - a round for each depth of what only conda has
+                lock = self._resolver.lock(used, log)
+                break
+            except PhaseFailed as error:
                 names = [name for name in error.evidence.get("packages", "").split() if name not in asked]
                 if error.code != "CondaPackageUnknown" or not names:
                     raise
                 python = self._pythons.first(requirements.python)
-                found = self._condawheels.provide(requirements, names, python, log)
+                found = self._condawheels.provide(used, names, python, log)
                 if found is None:
                     raise
                 asked.update(names)
-                for change in found.changes[len(requirements.changes) :]:
-                    log(f"Changed: {change}")
-                requirements = found
+                used = found
+        if asked:
+            self._condawheels.remember(requirements, used)
+        for change in used.changes[len(requirements.changes) :]:
+            log(f"Changed: {change}")
+        return used, lock
 
     def _upon_dockerfile(self, request: BuildRequest, recipe: Recipe, reporter: Reporter) -> BuildRequest:
         host, given = registry_of(request.environment)

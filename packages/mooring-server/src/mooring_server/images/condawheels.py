@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import importlib.util
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -20,7 +20,7 @@ from mooring_server.domain.errors import InvalidRequest
 from mooring_server.images.conda import Requirements
 from mooring_server.images.condanames import pypi_name
 from mooring_server.images.condapythons import NOT_READ, failures
-from mooring_server.images.locks import key_of
+from mooring_server.images.locks import key_of, read_json, write_json
 from mooring_server.images.matchspec import parse_match_spec
 from mooring_server.images.pythons import Python, show
 from mooring_server.images.repack import Facts, NoWheel, repack
@@ -44,6 +44,26 @@ class CondaWheels:
     def __init__(self, folder: Path, scratch: Scratch) -> None:
         self._folder = folder
         self._scratch = scratch
+
+    def known(self, requirements: Requirements) -> Requirements:
+        """The requirements with what an earlier build found for them; no channel is asked."""
+        found = read_json(self._known(requirements)) or {}
+        links = found.get("links", ())
+        if not links or not all(Path(link).is_dir() for link in links):
+            return requirements
+        return _with(requirements, links, found["conda"], found["changes"])
+
+    def remember(self, requirements: Requirements, found: Requirements) -> None:
+        """For the next build of the same environment, which may have no network."""
+        links = found.options.find_links[len(requirements.options.find_links) :]
+        changes = found.changes[len(requirements.changes) :]
+        write_json(
+            self._known(requirements), {"links": links, "conda": dict(found.conda), "changes": changes}
+        )
+
+    def _known(self, requirements: Requirements) -> Path:
+        facts = (requirements.packages, str(requirements.python), requirements.channels)
+        return self._folder / "known" / f"{key_of(facts, asdict(requirements.options))}.json"
 
     def provide(
         self, requirements: Requirements, names: Sequence[str], python: Python, log: Log
@@ -98,14 +118,7 @@ class CondaWheels:
             places.append(self._wheel(record, facts))
             origin = redact(str(record.channel or channels[0]))
             changes.append(f"{name} {record.version} is conda's, from {origin}: PyPI does not have it.")
-        options = requirements.options
-        links = tuple(str(place) for place in places if str(place) not in options.find_links)
-        return replace(
-            requirements,
-            options=replace(options, find_links=(*options.find_links, *links)),
-            conda=conda,
-            changes=(*requirements.changes, *changes),
-        )
+        return _with(requirements, [str(place) for place in places], conda, changes)
 
     def _wheel(self, record: RepoDataRecord, facts: Facts) -> Path:
         place = (
@@ -120,6 +133,19 @@ class CondaWheels:
             self._folder.mkdir(parents=True, exist_ok=True)
             (folder / "wheel").rename(place)
         return place
+
+
+def _with(
+    requirements: Requirements, links: Sequence[str], conda: Mapping[str, str], changes: Sequence[str]
+) -> Requirements:
+    options = requirements.options
+    more = tuple(link for link in links if link not in options.find_links)
+    return replace(
+        requirements,
+        options=replace(options, find_links=(*options.find_links, *more)),
+        conda=dict(conda),
+        changes=(*requirements.changes, *changes),
+    )
 
 
 async def _query(channels: list[str], name: str) -> list[RepoDataRecord]:
