@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from storage_support import Account, install_azurite, running_azurite
@@ -29,6 +30,13 @@ def server(shared_home: Path) -> Iterator[RunningServer]:
         running.close()
     finally:
         kill_all(shared_home)
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder with a short name: Podman takes no place of more than 50 characters for what runs."""
+    with TemporaryDirectory(prefix="mooring-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import shutil
 import socket
 import socketserver
 import subprocess
+import tempfile
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -88,6 +89,8 @@ class Podman(Service):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
+        # Podman takes no place of more than 50 characters for what runs.
+        self._runroot = Path(tempfile.mkdtemp(prefix="mooring-"))
         runtime = "runc" if shutil.which("runc") else "crun"
         (folder / "containers.conf").write_text(
             f'[engine]\nruntime = "{runtime}"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
@@ -105,8 +108,8 @@ class Podman(Service):
         (self.folder / "registries.conf").write_text("".join(tables))
 
     def command(self, *arguments: str) -> list[str]:
-        places = {"--root": "root", "--runroot": "run", "--tmpdir": "tmp"}
-        named = [text for option, name in places.items() for text in (option, str(self.folder / name))]
+        places = {"--root": self.folder / "root", "--runroot": self._runroot, "--tmpdir": self.folder / "tmp"}
+        named = [text for option, place in places.items() for text in (option, str(place))]
         return ["podman", *named, *arguments]
 
     def _service(self) -> list[str]:
@@ -126,6 +129,7 @@ class Podman(Service):
         self.run("system", "reset", "--force")
         # As root Podman mounts its storage onto itself, and leaves it so.
         unmount(self.folder / "root" / "overlay")
+        shutil.rmtree(self._runroot, ignore_errors=True)  # Podman may have
 
 
 def runs_containers(engine: Podman, base: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,7 +43,9 @@ class Podman:
 
     def __init__(self, root: Path, registry: str, credentials: dict[str, Any]) -> None:
         runtime = ["--runtime", "runc"] if shutil.which("runc") else []
-        places = ["--root", str(root / "images"), "--runroot", str(root / "run"), "--storage-driver", "vfs"]
+        # Podman takes no place of more than 50 characters for what runs.
+        self.runroot = mkdtemp(prefix="mooring-")
+        places = ["--root", str(root / "images"), "--runroot", self.runroot, "--storage-driver", "vfs"]
         self.command = [tool("podman"), *runtime, *places]
         self.login = f"{credentials['username']}:{credentials['passwords'][1]['value']}"
         self.repository = f"{registry}/{credentials['username']}"
@@ -90,6 +93,7 @@ def podman(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> I
     yield made
     made("rm", "--all", "--force")
     made("system", "reset", "--force")
+    shutil.rmtree(made.runroot, ignore_errors=True)  # Podman may have
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 
 @pytest.fixture
-def podman(server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+def podman(
+    server: RunningServer, tmp_path: Path, short_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Command]:
     """The command, with a storage of its own in this process's environment; Docker does not answer."""
     program = shutil.which("podman")
     if program is None:
@@ -48,7 +50,7 @@ def podman(server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
     runtime = "runc" if shutil.which("runc") else "crun"
     (tmp_path / "storage.conf").write_text(
-        f'[storage]\ndriver = "overlay"\ngraphroot = "{tmp_path}/root"\nrunroot = "{tmp_path}/run"\n'
+        f'[storage]\ndriver = "overlay"\ngraphroot = "{tmp_path}/root"\nrunroot = "{short_path}"\n'
     )
     (tmp_path / "containers.conf").write_text(
         f'[engine]\nruntime = "{runtime}"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'

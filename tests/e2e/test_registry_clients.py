@@ -118,11 +118,11 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "image.tar"
 
 
-def test_podman(registry: Registry, archive: Path) -> None:
+def test_podman(registry: Registry, archive: Path, short_path: Path) -> None:
     tool("podman")
     root = registry.folder / "podman"
     runtime = ["--runtime", "runc"] if shutil.which("runc") else []
-    command = ["podman", *runtime, "--root", str(root / "images"), "--runroot", str(root / "run")]
+    command = ["podman", *runtime, "--root", str(root / "images"), "--runroot", str(short_path)]
     command += ["--storage-driver", "vfs"]
     variables = {**os.environ, "REGISTRY_AUTH_FILE": str(registry.folder / "podman.json")}
 

@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     if shutil.which("podman") is None:
         pytest.skip("Podman is not installed")
     folder = tmp_path_factory.mktemp("podman")
-    places = [f"--{name}={folder / name}" for name in ("root", "runroot", "tmpdir")]
+    # Podman takes no place of more than 50 characters for what runs.
+    runroot = tempfile.mkdtemp(prefix="mooring-")
+    places = [f"--root={folder / 'root'}", f"--runroot={runroot}", f"--tmpdir={folder / 'tmpdir'}"]
     made = Engine(folder / "podman.sock")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -51,6 +54,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         process.wait(PATIENCE_SECONDS)
         # As root Podman mounts its storage onto itself, and leaves it so.
         subprocess.run(["umount", folder / "root" / "overlay"], check=False, capture_output=True)
+        shutil.rmtree(runroot)
 
 
 def archive(name: str) -> bytes:
