@@ -62,15 +62,17 @@ class Builder:
         named = ["--tag", f"{self.registry}/{tag}"]
         self.call("build", "--network", "host", *LIMITS, *options, *named, str(context))
 
+    def _unsafe(self) -> list[str]:
+        """What lets it speak to the registry by plain http; Docker does on loopback."""
+        return ["--tls-verify=false"] if self.name == "Podman" else []
+
     def push(self, tag: str) -> None:
         """To the registry."""
-        unsafe = ["--tls-verify=false"] if self.name == "Podman" else []
-        self.call("push", *unsafe, f"{self.registry}/{tag}")
+        self.call("push", *self._unsafe(), f"{self.registry}/{tag}")
 
     def pull(self, reference: str) -> None:
         """From the registry."""
-        unsafe = ["--tls-verify=false"] if self.name == "Podman" else []
-        self.call("pull", *unsafe, f"{self.registry}/{reference}")
+        self.call("pull", *self._unsafe(), f"{self.registry}/{reference}")
 
     @contextlib.contextmanager
     def running(self, tag: str) -> Iterator[str]:

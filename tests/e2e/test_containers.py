@@ -63,6 +63,17 @@ def run(data):
         }
     return asked
 """
+ECHO = b"""
+import json
+
+
+def init():
+    pass
+
+
+def run(data):
+    return json.loads(data)
+"""
 RESOURCES = {"containerResourceRequirements": {"cpu": 1.0, "memoryInGB": 0.25}}
 
 

@@ -10,23 +10,12 @@ from typing import Any
 import pytest
 from engines import Between, Docker, Service, own_docker, podman
 from support import eventually
-from test_containers import RESOURCES, Place, healthy, score, serving
+from test_containers import ECHO, RESOURCES, Place, healthy, score, serving
 
 from mooring_runtime.engine.client import Engine
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
-SCORE = b"""
-import json
-
-
-def init():
-    pass
-
-
-def run(data):
-    return json.loads(data)
-"""
 # Until the test puts a file there: the folder with the launcher's socket.
 SLOW = b"""
 import os
@@ -120,7 +109,7 @@ STEPS = {
 def test_an_engine_that_ends_before_the_workers_run(stopping: Stopping, step: str, how: str) -> None:
     request, sent, phase = STEPS[step]
     stopping.at(request, how, sent)
-    view = stopping.place.deploy("middle", SCORE + f"# {step} {how}\n".encode())
+    view = stopping.place.deploy("middle", ECHO + f"# {step} {how}\n".encode())
     error = view["operation"]["error"]
     assert error is not None, view
     assert (error["code"], error["phase"]) == ("EngineUnavailable", phase), error

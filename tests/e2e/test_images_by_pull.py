@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from engines import Between, Podman, Service, own_docker, podman
 from support import WS, eventually
-from test_containers import Place, healthy, score, serving
+from test_containers import ECHO, Place, healthy, score, serving
 from test_external_registry import Upstream, authority, trusted, upstream
 
 from mooring_runtime.engine.client import Engine
@@ -18,17 +18,6 @@ from mooring_runtime.engine.client import Engine
 __all__ = ["authority", "trusted", "upstream"]  # fixtures
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
-SCORE = b"""
-import json
-
-
-def init():
-    pass
-
-
-def run(data):
-    return json.loads(data)
-"""
 TEXT = json.dumps({"message": "not allowed here"}).encode()
 REFUSED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(TEXT), TEXT)
 
@@ -86,7 +75,7 @@ def registry(request: pytest.FixtureRequest, pulling: Pulling, upstream: Upstrea
 
 def test_an_image_is_pulled(pulling: Pulling, registry: str) -> None:
     pulling.asked.clear()
-    view = healthy(pulling.place.deploy("pulled", SCORE + f"# {registry}\n".encode()))
+    view = healthy(pulling.place.deploy("pulled", ECHO + f"# {registry}\n".encode()))
     assert score(view, [1]) == [1]
     assert "POST /images/load" in pulling.asked
     assert "POST /images/create" in pulling.asked
@@ -104,7 +93,7 @@ def test_an_image_is_pulled(pulling: Pulling, registry: str) -> None:
 def test_what_was_tried_is_told(pulling: Pulling) -> None:
     pulling.refused.add("POST /images/create")
     try:
-        failed = pulling.place.deploy("neither", SCORE + b"# neither\n")
+        failed = pulling.place.deploy("neither", ECHO + b"# neither\n")
     finally:
         pulling.refused.remove("POST /images/create")
     error = failed["operation"]["error"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _DEADLINE_S = 300
 # Its terms are not those of the other channels: who wants it names its address.
-NOT_READ = {"defaults"}
+_NOT_READ = {"defaults"}
 
 
 class CondaPythons:
@@ -40,7 +40,7 @@ class CondaPythons:
         A channel that does not help is no error: the log says why, and another Python may do.
         """
         minor = requirements.python.minor if requirements.python else None
-        channels = [channel for channel in requirements.channels if channel not in NOT_READ]
+        channels = channels_of(requirements)
         if minor is None or not channels or self._pythons.find(minor) is not None:
             return
         wanted, shown = f"Python {show(minor)}", redact(", ".join(channels))
@@ -82,6 +82,11 @@ class CondaPythons:
             self._folder.mkdir(parents=True, exist_ok=True)
             (folder / "prefix").rename(prefix)
         return prefix
+
+
+def channels_of(requirements: Requirements) -> list[str]:
+    """Those of an environment's channels that are asked."""
+    return [channel for channel in requirements.channels if channel not in _NOT_READ]
 
 
 def _identity(records: list[RepoDataRecord]) -> str:

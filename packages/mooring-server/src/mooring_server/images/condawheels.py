@@ -19,12 +19,12 @@ from packaging.version import InvalidVersion, Version
 from mooring_server.domain.errors import InvalidRequest
 from mooring_server.images.conda import Requirements
 from mooring_server.images.condanames import pypi_name
-from mooring_server.images.condapythons import NOT_READ, failures
+from mooring_server.images.condapythons import channels_of, failures
 from mooring_server.images.locks import key_of, read_json, write_json
 from mooring_server.images.matchspec import parse_match_spec
 from mooring_server.images.pythons import Python, show
 from mooring_server.images.repack import Facts, NoWheel, repack
-from mooring_server.images.scratch import Scratch
+from mooring_server.images.scratch import KeyedLocks, Scratch
 from mooring_server.images.uv import Log, redact
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class CondaWheels:
     def __init__(self, folder: Path, scratch: Scratch) -> None:
         self._folder = folder
         self._scratch = scratch
+        self._busy = KeyedLocks()
 
     def known(self, requirements: Requirements) -> Requirements:
         """The requirements with what an earlier build found for them; no channel is asked."""
@@ -76,7 +77,7 @@ class CondaWheels:
             python: that the packages are for.
             log: is told what was found, or why not.
         """
-        channels = [channel for channel in requirements.channels if channel not in NOT_READ]
+        channels = channels_of(requirements)
         if not channels:
             return None
         shown = redact(", ".join(channels))
@@ -124,15 +125,19 @@ class CondaWheels:
         place = (
             self._folder / f"{facts.stem}-{key_of((record.sha256 or b'').hex(), facts.needs, facts.tag)[:12]}"
         )
-        if place.is_dir():
-            return place
+        # Two environments may need the same one at once.
+        with self._busy.hold(place.name):
+            if not place.is_dir():
+                self._make(record, facts, place)
+        return place
+
+    def _make(self, record: RepoDataRecord, facts: Facts, place: Path) -> None:
         with self._scratch.directory() as folder:
             _unpack(record, folder / "package")
             (folder / "wheel").mkdir()
             repack(folder / "package", facts, folder / "wheel")
             self._folder.mkdir(parents=True, exist_ok=True)
             (folder / "wheel").rename(place)
-        return place
 
 
 def _with(
